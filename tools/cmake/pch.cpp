@@ -1,0 +1,1 @@
+// Empty: it exists so that a precompiled header has a target to belong to.
