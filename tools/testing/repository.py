@@ -1,4 +1,4 @@
-"""What the lints share: the files git tracks, and how a finding ends the program."""
+"""What lints and document tests share: the files git tracks, and how a finding ends the program."""
 import pathlib
 import subprocess
 import sys
