@@ -44,7 +44,7 @@ Result<File> File::adopt(int fd, std::string name, ErrorCode code) {
   file.fd = fd;
   file.code = code;
   file.name = std::move(name);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0)
     return makeError(code, "cannot read '{}': {}", file.name, reason(errno));
   if (!S_ISREG(info.st_mode))
@@ -213,8 +213,7 @@ Status AtomicFile::overwrite(uint64_t offset, const void *data, size_t length) {
     return makeError(ErrorCode::Internal, "overwrite of bytes that were not written in '{}'", path);
   const char *from = static_cast<const char *>(data);
   while (length > 0) {
-    ssize_t put =
-        ::pwrite(fd, from, std::min(length, largestTransfer), static_cast<off_t>(offset));
+    ssize_t put = ::pwrite(fd, from, std::min(length, largestTransfer), static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR)
       continue;
     if (put < 0)

@@ -74,8 +74,7 @@ public:
   AtomicFile(AtomicFile &&other) noexcept;
   AtomicFile &operator=(AtomicFile &&other) noexcept;
 
-  static Result<AtomicFile> create(const std::string &path,
-                                   ErrorCode code = ErrorCode::OutputFile);
+  static Result<AtomicFile> create(const std::string &path, ErrorCode code = ErrorCode::OutputFile);
 
   Status write(const void *data, size_t length);
   Status write(std::string_view text) { return write(text.data(), text.size()); }

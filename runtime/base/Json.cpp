@@ -120,8 +120,9 @@ Status JsonValue::error(std::string_view sentence) const {
 }
 
 Status JsonValue::wrongType(std::string_view expected) const {
-  return error("has the wrong type").note("have", shortJson(*value)).note(
-      "need", std::string(expected));
+  return error("has the wrong type")
+      .note("have", shortJson(*value))
+      .note("need", std::string(expected));
 }
 
 std::optional<JsonValue> JsonValue::find(std::string_view key) const {
@@ -130,7 +131,8 @@ std::optional<JsonValue> JsonValue::find(std::string_view key) const {
   auto place = value->find(key);
   if (place == value->end() || place->is_null())
     return std::nullopt;
-  return JsonValue(*place, *this, keys.empty() ? std::string(key) : fmt::format("{}.{}", keys, key));
+  return JsonValue(*place, *this,
+                   keys.empty() ? std::string(key) : fmt::format("{}.{}", keys, key));
 }
 
 Result<JsonValue> JsonValue::at(std::string_view key) const {

@@ -112,7 +112,8 @@ Result<SafetensorsHeader> SafetensorsHeader::parse(std::string_view prefix, uint
         .note("have", fmt::format("{} bytes", fileSize))
         .note("need", "at least 8 bytes");
   std::memcpy(&length, prefix.data(), 8);
-  if (length > maxHeaderBytes || !fitsWithin(8, length, std::min<uint64_t>(fileSize, prefix.size())))
+  if (length > maxHeaderBytes ||
+      !fitsWithin(8, length, std::min<uint64_t>(fileSize, prefix.size())))
     return makeError(bad, "{}: the header's length is impossible", file)
         .note("have", fmt::format("{} bytes of header in a file of {}", length, fileSize))
         .note("need", fmt::format("at most {} and within the file", maxHeaderBytes));
@@ -153,8 +154,9 @@ void SafetensorsHeader::index() {
 }
 
 const TensorInfo *SafetensorsHeader::find(std::string_view name) const {
-  auto place = std::lower_bound(byName.begin(), byName.end(), name,
-                                [&](uint32_t i, std::string_view n) { return tensors[i].name < n; });
+  auto place =
+      std::lower_bound(byName.begin(), byName.end(), name,
+                       [&](uint32_t i, std::string_view n) { return tensors[i].name < n; });
   return place != byName.end() && tensors[*place].name == name ? &tensors[*place] : nullptr;
 }
 
