@@ -62,6 +62,9 @@ endfunction()
 # A program of the compiler.
 function(levin_add_tool name)
   add_executable(${name} ${ARGN})
+  # The precompiled header is for -fPIC; CMake would give an executable -fPIE.
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
   target_precompile_headers(${name} REUSE_FROM LevinPassPch)
   target_link_libraries(${name} PRIVATE MLIR LLVM LevinBase)
 endfunction()
