@@ -7,11 +7,23 @@ using namespace mlir;
 
 namespace levin::moe {
 
-LogicalResult RouteOp::inferReturnTypes(MLIRContext *context, std::optional<Location>,
+/// The attribute `choices`: while text is parsed it is not among the properties yet.
+static IntegerAttr choicesOf(RouteOp::Adaptor adaptor) {
+  if (auto choices = adaptor.getProperties().choices)
+    return choices;
+  DictionaryAttr attributes = adaptor.getAttributes();
+  return attributes ? attributes.getAs<IntegerAttr>("choices") : IntegerAttr();
+}
+
+LogicalResult RouteOp::inferReturnTypes(MLIRContext *context, std::optional<Location> loc,
                                         Adaptor adaptor, SmallVectorImpl<Type> &types) {
+  IntegerAttr count = choicesOf(adaptor);
+  if (!count || !count.getType().isInteger(64) || count.getInt() < 1)
+    return emitOptionalError(loc, "'moe.route' op has no number of choices, expected "
+                                  "'choices = N : i64' of at least 1 (C1)");
   auto scores = cast<RankedTensorType>(adaptor.getScores().getType());
   Builder builder(context);
-  SmallVector<int64_t> choices{scores.getDimSize(0), static_cast<int64_t>(adaptor.getChoices())};
+  SmallVector<int64_t> choices{scores.getDimSize(0), count.getInt()};
   types.push_back(RankedTensorType::get(choices, builder.getF32Type()));
   types.push_back(RankedTensorType::get(choices, builder.getI32Type()));
   types.push_back(

@@ -1,1 +1,347 @@
+// What the ops on heads, sequences and state mean.  Loops run over sequences, heads and rows; the
+// state is carried through them, and each step replaces one box of it, so that bufferization
+// updates it in place.
+#include "dialects/interfaces/DecomposeBuilder.h"
+#include "dialects/nn/NN.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+using namespace mlir;
+
+namespace levin::nn {
+
+using Values = SmallVector<Value>;
+using Offsets = SmallVector<OpFoldResult>;
+
+static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+//===-- split_heads ------------------------------------------------------------===//
+
+FailureOr<Values> SplitHeadsOp::decompose(OpBuilder &builder) {
+  DecomposeBuilder b(builder, *this);
+  Values results;
+  AffineExpr token = b.getAffineDimExpr(0), head = b.getAffineDimExpr(1);
+  AffineExpr channel = b.getAffineDimExpr(2);
+  int64_t plainOffset = 0;
+  for (auto [part, result] : llvm::enumerate(getHeads())) {
+    RankedTensorType type = typeOf(result);
+    int64_t size = type.getDimSize(2);
+    int64_t stride = getInterleaved() ? size * static_cast<int64_t>(getHeads().size()) : size;
+    int64_t offset = getInterleaved() ? size * static_cast<int64_t>(part) : plainOffset;
+    AffineMap map =
+        AffineMap::get(3, 0, {token, head * stride + channel + offset}, b.getContext());
+    results.push_back(b.elementwise(getInput(), map,
+                                    b.empty(type.getShape(), type.getElementType()),
+                                    [](ValueRange e) { return e[0]; }));
+    plainOffset += type.getDimSize(1) * size;
+  }
+  return results;
+}
+
+//===-- rotary -----------------------------------------------------------------===//
+
+/// The position of each row, an int32 tensor [tokens]; 0 for padding.
+static Value rowPositions(DecomposeBuilder &b, Value starts, Value past, int64_t tokens) {
+  RaggedBatch batch{b, starts, tokens};
+  Value zeros = b.filled({tokens}, b.getI32Type(), 0);
+  return b.loop(b.index(0), b.index(batch.sequences()), zeros, [&](Value s, ValueRange outer) {
+    auto [first, last] = batch.rows(s);
+    Value shift = b.sub(b.readIndex(past, s), first);
+    return b.loop(first, last, outer, [&](Value t, ValueRange inner) -> Values {
+      Value position = arith::IndexCastOp::create(b, b.getI32Type(), b.add(t, shift));
+      return {b.write(inner[0], t, position)};
+    });
+  })[0];
+}
+
+/// `position theta^(-2j/width)`, reduced to -pi .. pi in float64, as float32.
+static Value reducedAngle(DecomposeBuilder &b, Value position, Value frequency) {
+  auto f64 = [&](double number) { return createFloat(b, b.getLoc(), b.getF64Type(), number); };
+  Value exact = arith::SIToFPOp::create(b, b.getF64Type(), position);
+  Value angle = arith::MulFOp::create(b, exact, frequency);
+  // Positions are not negative, so cutting off the fraction rounds down.  No libm is needed.
+  Value turns = arith::AddFOp::create(
+      b, arith::MulFOp::create(b, angle, f64(0.5 / std::numbers::pi)), f64(0.5));
+  Value whole = arith::SIToFPOp::create(b, b.getF64Type(),
+                                        arith::FPToSIOp::create(b, b.getI64Type(), turns));
+  Value reduced = arith::SubFOp::create(
+      b, angle, arith::MulFOp::create(b, whole, f64(2 * std::numbers::pi)));
+  return arith::TruncFOp::create(b, b.getF32Type(), reduced);
+}
+
+namespace {
+struct Tables {
+  Value cosines, sines; // [tokens, width / 2], float32
+};
+} // namespace
+
+static Tables angleTables(DecomposeBuilder &b, Value positions, double theta, int64_t width) {
+  int64_t half = width / 2, tokens = typeOf(positions).getDimSize(0);
+  SmallVector<double> frequencies;
+  for (int64_t j = 0; j < half; ++j)
+    frequencies.push_back(std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(width)));
+  auto type = RankedTensorType::get({half}, b.getF64Type());
+  Value constant =
+      arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef(frequencies)));
+  // Elements of an elementwise body are float32; frequencies need all their digits.
+  Value angles = b.elementwise(positions, b.map(2, {0}), b.empty({tokens, half}, b.getF32Type()),
+                               [&](ValueRange e) {
+                                 Value j = linalg::IndexOp::create(b, 1);
+                                 Value frequency = tensor::ExtractOp::create(b, constant, j);
+                                 return reducedAngle(b, e[0], frequency);
+                               });
+  auto table = [&](auto function) {
+    return b.elementwise(angles, b.empty({tokens, half}, b.getF32Type()), function);
+  };
+  return {table([&](ValueRange e) -> Value { return math::CosOp::create(b, e[0]); }),
+          table([&](ValueRange e) -> Value { return math::SinOp::create(b, e[0]); })};
+}
+
+FailureOr<Values> RotaryOp::decompose(OpBuilder &builder) {
+  DecomposeBuilder b(builder, *this);
+  RankedTensorType type = typeOf(getInput());
+  int64_t tokens = type.getDimSize(0), heads = type.getDimSize(1), size = type.getDimSize(2);
+  int64_t width = static_cast<int64_t>(getWidth()), half = width / 2;
+  Value positions = rowPositions(b, getStarts(), getPast(), tokens);
+  Tables tables = angleTables(b, positions, getTheta().convertToDouble(), width);
+
+  Value output = b.empty(type.getShape(), type.getElementType());
+  auto place = [&](int64_t from) {
+    return Offsets{b.getIndexAttr(0), b.getIndexAttr(0), b.getIndexAttr(from)};
+  };
+  auto channels = [&](Value tensor, int64_t from, int64_t count) {
+    SmallVector<int64_t> sizes{tokens, heads, count};
+    return b.slice(tensor, place(from), sizes, sizes);
+  };
+  // Fills the channels from `at` on.
+  auto fill = [&](int64_t at, int64_t count, ValueRange inputs, ArrayRef<AffineMap> maps,
+                  DecomposeBuilder::ElementBody body) {
+    Value part = b.elementwise(inputs, maps, channels(output, at, count), body);
+    output = b.unslice(part, output, place(at), {tokens, heads, count});
+  };
+  Values pair{channels(getInput(), 0, half), channels(getInput(), half, half), tables.cosines,
+              tables.sines};
+  AffineMap same = b.identity(3), row = b.map(3, {0, 2});
+  fill(0, half, pair, {same, same, row, row},
+       [&](ValueRange e) { return b.sub(b.mul(e[0], e[2]), b.mul(e[1], e[3])); });
+  fill(half, half, pair, {same, same, row, row},
+       [&](ValueRange e) { return b.add(b.mul(e[1], e[2]), b.mul(e[0], e[3])); });
+  if (width < size)
+    fill(width, size - width, channels(getInput(), width, size - width), same,
+         [](ValueRange e) { return e[0]; });
+  return Values{output};
+}
+
+//===-- lightning_attention ------------------------------------------------------===//
+
+namespace {
+/// Builds lightning attention in the recurrent form.
+struct Lightning {
+  LightningAttentionOp op;
+  DecomposeBuilder &b;
+  int64_t heads, size;
+
+  Values head(Value h, Value slot, Value fresh, std::pair<Value, Value> rows, ValueRange carried);
+  Values row(Value t, Value h, Value decay, ValueRange carried);
+};
+} // namespace
+
+/// Row t of head h: `carried` is the output, a row for sums and the state of the head.
+Values Lightning::row(Value t, Value h, Value decay, ValueRange carried) {
+  auto vector = [&](Value heads) {
+    return b.slice(heads, {t, h, b.getIndexAttr(0)}, {1, 1, size}, {size});
+  };
+  Value k = vector(op.getK()), v = vector(op.getV()), q = vector(op.getQ());
+  Value state = b.reduce({k, v}, {b.map(2, {0}), b.map(2, {1}), b.identity(2)}, carried[2],
+                         [&](Value s, ValueRange e) {
+                           return b.add(b.mul(decay, s), b.mul(e[0], e[1]));
+                         });
+  Value sums =
+      b.reduce({q, state}, {b.map(2, {0}), b.identity(2), b.map(2, {1})}, b.zeroed(carried[1]),
+               [&](Value sum, ValueRange e) { return b.add(sum, b.mul(e[0], e[1])); });
+  Offsets place{t, b.mul(h, b.index(size))};
+  Value row = b.copyInto(sums, b.slice(carried[0], place, {1, size}, {size}));
+  return {b.unslice(row, carried[0], place, {1, size}), sums, state};
+}
+
+/// Head h of one sequence: `carried` is the output, a row for sums and the states of all slots.
+Values Lightning::head(Value h, Value slot, Value fresh, std::pair<Value, Value> rows,
+                       ValueRange carried) {
+  Offsets place{slot, h, b.getIndexAttr(0), b.getIndexAttr(0)};
+  SmallVector<int64_t> box{1, 1, size, size};
+  Value old = b.slice(carried[2], place, box, {size, size});
+  Value state = b.reduce({}, {b.identity(2)}, old, [&](Value s, ValueRange) -> Value {
+    return arith::SelectOp::create(b, fresh, b.f32(0), s);
+  });
+  Value slope = b.read(op.getSlopes(), h);
+  Value decay = math::ExpOp::create(b, arith::NegFOp::create(b, slope).getResult());
+  Values done = b.loop(rows.first, rows.second, {carried[0], carried[1], state},
+                       [&](Value t, ValueRange inner) { return row(t, h, decay, inner); });
+  return {done[0], done[1], b.unslice(done[2], carried[2], place, box)};
+}
+
+FailureOr<Values> LightningAttentionOp::decompose(OpBuilder &builder) {
+  DecomposeBuilder b(builder, *this);
+  RankedTensorType type = typeOf(getQ());
+  int64_t heads = type.getDimSize(1), size = type.getDimSize(2);
+  Lightning lightning{*this, b, heads, size};
+  RaggedBatch batch{b, getStarts(), type.getDimSize(0)};
+  Value lastSlot = b.index(typeOf(getState()).getDimSize(0) - 1), zero = b.index(0);
+  Value output = b.filled(typeOf(getOutput()).getShape(), typeOf(getOutput()).getElementType(), 0);
+  Value sums = b.empty({size}, b.getF32Type());
+
+  Values done = b.loop(
+      zero, b.index(batch.sequences()), {output, sums, getState()},
+      [&](Value s, ValueRange carried) {
+        std::pair<Value, Value> rows = batch.rows(s);
+        Value slot = b.clamp(b.readIndex(getSlots(), s), zero, lastSlot);
+        auto compare = [&](arith::CmpIPredicate predicate, Value x, Value y) -> Value {
+          return arith::CmpIOp::create(b, predicate, x, y);
+        };
+        Value fresh = compare(arith::CmpIPredicate::sle, b.readIndex(getPast(), s), zero);
+        // A sequence without rows leaves its slot alone: no head is computed.
+        Value any = compare(arith::CmpIPredicate::slt, rows.first, rows.second);
+        Value count = arith::SelectOp::create(b, any, b.index(heads), zero);
+        return b.loop(zero, count, carried, [&](Value h, ValueRange inner) {
+          return lightning.head(h, slot, fresh, rows, inner);
+        });
+      });
+  return Values{done[0], done[2]};
+}
+
+//===-- attention --------------------------------------------------------------===//
+
+namespace {
+/// Builds softmax attention over the cache.
+struct Softmax {
+  AttentionOp op;
+  DecomposeBuilder &b;
+  int64_t heads, groups, size, blocks, blockRows;
+
+  int64_t capacity() const { return blocks * blockRows; }
+  Values store(Value t, Value slot, Value position, ValueRange caches);
+  Value scores(Value q, Value slot, Value group, Value positions, Value keys, Value row);
+  std::pair<Value, Value> weigh(Value scores, Value positions);
+  Values head(Value t, Value h, Value slot, Value positions, Value keys, Value values,
+              ValueRange carried);
+};
+} // namespace
+
+/// Stores the keys and values of row t.
+Values Softmax::store(Value t, Value slot, Value position, ValueRange caches) {
+  Value rows = b.index(blockRows), zero = b.index(0);
+  Value block = arith::DivUIOp::create(b, position, rows);
+  Value within = arith::RemUIOp::create(b, position, rows);
+  return b.loop(zero, b.index(groups), caches, [&](Value g, ValueRange inner) -> Values {
+    auto put = [&](Value heads, Value cache, Offsets place, SmallVector<int64_t> box) {
+      Value row = b.slice(heads, {t, g, b.getIndexAttr(0)}, {1, 1, size}, {size});
+      Value part = b.copyInto(row, b.slice(cache, place, box, {size}));
+      return b.unslice(part, cache, place, box);
+    };
+    OpFoldResult all = b.getIndexAttr(0);
+    return {put(op.getK(), inner[0], {slot, g, block, all, within}, {1, 1, 1, size, 1}),
+            put(op.getV(), inner[1], {slot, g, block, within, all}, {1, 1, 1, 1, size})};
+  });
+}
+
+/// `q . key` for every position of the blocks that hold the first `positions`, in `row`.
+Value Softmax::scores(Value q, Value slot, Value group, Value positions, Value keys, Value row) {
+  Value count = arith::CeilDivUIOp::create(b, positions, b.index(blockRows));
+  return b.loop(b.index(0), count, row, [&](Value block, ValueRange inner) -> Values {
+    Value panel = b.slice(keys, {slot, group, block, b.getIndexAttr(0), b.getIndexAttr(0)},
+                          {1, 1, 1, size, blockRows}, {size, blockRows});
+    Offsets place{b.mul(block, b.index(blockRows))};
+    Value sums = b.reduce({q, panel}, {b.map(2, {0}), b.identity(2), b.map(2, {1})},
+                          b.zeroed(b.slice(inner[0], place, {blockRows}, {blockRows})),
+                          [&](Value sum, ValueRange e) { return b.add(sum, b.mul(e[0], e[1])); });
+    return {b.unslice(sums, inner[0], place, {blockRows})};
+  })[0];
+}
+
+/// The scores as `exp(scale score - max)`, and their sum.
+std::pair<Value, Value> Softmax::weigh(Value scores, Value positions) {
+  Value zero = b.index(0), scale = b.f32(op.getScale().convertToDouble());
+  Value lowest = b.f32(-std::numeric_limits<double>::infinity());
+  Value largest = b.loop(zero, positions, lowest, [&](Value j, ValueRange inner) -> Values {
+    return {arith::MaximumFOp::create(b, inner[0], b.mul(b.read(scores, j), scale))};
+  })[0];
+  Values done =
+      b.loop(zero, positions, {scores, b.f32(0)}, [&](Value j, ValueRange inner) -> Values {
+        Value distance = b.sub(b.mul(b.read(inner[0], j), scale), largest);
+        Value weight = math::ExpOp::create(b, distance);
+        return {b.write(inner[0], j, weight), b.add(inner[1], weight)};
+      });
+  return {done[0], done[1]};
+}
+
+/// Head h of row t over the first `positions`: `carried` is the output, a row of scores and one of
+/// sums.
+Values Softmax::head(Value t, Value h, Value slot, Value positions, Value keys, Value values,
+                     ValueRange carried) {
+  Value group = arith::DivUIOp::create(b, h, b.index(heads / groups));
+  Value q = b.slice(op.getQ(), {t, h, b.getIndexAttr(0)}, {1, 1, size}, {size});
+  Value row = scores(q, slot, group, positions, keys, carried[1]);
+  auto [weights, total] = weigh(row, positions);
+  Value rows = b.index(blockRows);
+  Value sums = b.loop(
+      b.index(0), positions, b.zeroed(carried[2]), [&](Value j, ValueRange inner) -> Values {
+        Value block = arith::DivUIOp::create(b, j, rows);
+        Value within = arith::RemUIOp::create(b, j, rows);
+        Value value = b.slice(values, {slot, group, block, within, b.getIndexAttr(0)},
+                              {1, 1, 1, 1, size}, {size});
+        Value weight = b.read(weights, j);
+        return {b.reduce(value, {b.identity(1), b.identity(1)}, inner[0],
+                         [&](Value sum, ValueRange e) { return b.add(sum, b.mul(weight, e[0])); })};
+      })[0];
+  Offsets place{t, b.mul(h, b.index(size))};
+  Value part = b.elementwise(sums, b.slice(carried[0], place, {1, size}, {size}),
+                             [&](ValueRange e) -> Value {
+                               return arith::DivFOp::create(b, e[0], total);
+                             });
+  return {b.unslice(part, carried[0], place, {1, size}), weights, sums};
+}
+
+FailureOr<Values> AttentionOp::decompose(OpBuilder &builder) {
+  DecomposeBuilder b(builder, *this);
+  ArrayRef<int64_t> keys = typeOf(getKeys()).getShape();
+  int64_t tokens = typeOf(getQ()).getDimSize(0), heads = typeOf(getQ()).getDimSize(1);
+  Softmax softmax{*this, b, heads, keys[1], keys[3], keys[2], keys[4]};
+  RaggedBatch batch{b, getStarts(), tokens};
+  Value zero = b.index(0), one = b.index(1), capacity = b.index(softmax.capacity());
+  Value output = b.filled(typeOf(getOutput()).getShape(), typeOf(getOutput()).getElementType(), 0);
+  Value scores = b.empty({softmax.capacity()}, b.getF32Type());
+  Value sums = b.empty({softmax.size}, b.getF32Type());
+
+  Values done = b.loop(
+      zero, b.index(batch.sequences()), {output, scores, sums, getKeys(), getValues()},
+      [&](Value s, ValueRange carried) -> Values {
+        auto [first, last] = batch.rows(s);
+        Value slot = b.clamp(b.readIndex(getSlots(), s), zero, b.index(keys[0] - 1));
+        Value past = b.clamp(b.readIndex(getPast(), s), zero, capacity);
+        Value shift = b.sub(past, first); // position of a row minus its number
+        // Rows at positions from the capacity on are not stored.
+        Value lastStored = b.minimum(last, b.sub(capacity, shift));
+        Values caches = b.loop(first, lastStored, carried.drop_front(3),
+                               [&](Value t, ValueRange inner) {
+                                 return softmax.store(t, slot, b.add(t, shift), inner);
+                               });
+        Values rows = b.loop(first, last, carried.take_front(3), [&](Value t, ValueRange inner) {
+          Value positions = b.minimum(b.add(b.add(t, shift), one), capacity);
+          return b.loop(zero, b.index(heads), inner, [&](Value h, ValueRange row) {
+            return softmax.head(t, h, slot, positions, caches[0], caches[1], row);
+          });
+        });
+        llvm::append_range(rows, caches);
+        return rows;
+      });
+  return Values{done[0], done[3], done[4]};
+}
+
+} // namespace levin::nn
