@@ -1,7 +1,13 @@
-#include "codegen/host/kernels/KernelTemplate.h"
+#include "codegen/host/kernels/Templates.h"
 
 namespace levin::host {
 
-llvm::ArrayRef<const KernelTemplate *> hostKernelTemplates() { return {}; }
+llvm::ArrayRef<const KernelTemplate *> hostKernelTemplates() {
+  static const KernelTemplate *const templates[] = {
+      &kernels::matmulKernel(),
+      &kernels::groupedLinearKernel(),
+  };
+  return templates;
+}
 
 } // namespace levin::host
