@@ -23,4 +23,10 @@
 #define GET_OP_CLASSES
 #include "dialects/nn/NNOps.h.inc"
 
+namespace levin::nn {
+/// The inverse frequencies 1 / theta^(2j/width) of a rotary embedding, j < width/2, in float32 with
+/// the roundings of the implementations that models were trained with (docs/rationale/rotary.md).
+llvm::SmallVector<float> rotaryFrequencies(double theta, int64_t width);
+} // namespace levin::nn
+
 #endif // LEVIN_DIALECTS_NN_NN_H

@@ -61,11 +61,21 @@ static Value rowPositions(DecomposeBuilder &b, Value starts, Value past, int64_t
   })[0];
 }
 
-/// `position theta^(-2j/width)`, reduced to -pi .. pi in float64, as float32.
+llvm::SmallVector<float> rotaryFrequencies(double theta, int64_t width) {
+  llvm::SmallVector<float> frequencies;
+  for (int64_t j = 0; j < width / 2; ++j) {
+    float exponent = static_cast<float>(2 * j) / static_cast<float>(width);
+    frequencies.push_back(1.0f / static_cast<float>(std::pow(theta, exponent)));
+  }
+  return frequencies;
+}
+
+/// `position frequency` as float32, reduced to -pi .. pi in float64, as float32 again.
 static Value reducedAngle(DecomposeBuilder &b, Value position, Value frequency) {
   auto f64 = [&](double number) { return createFloat(b, b.getLoc(), b.getF64Type(), number); };
-  Value exact = arith::SIToFPOp::create(b, b.getF64Type(), position);
-  Value angle = arith::MulFOp::create(b, exact, frequency);
+  Value rounded = arith::MulFOp::create(
+      b, arith::SIToFPOp::create(b, b.getF32Type(), position), frequency);
+  Value angle = arith::ExtFOp::create(b, b.getF64Type(), rounded);
   // Positions are not negative, so cutting off the fraction rounds down.  No libm is needed.
   Value turns = arith::AddFOp::create(
       b, arith::MulFOp::create(b, angle, f64(0.5 / std::numbers::pi)), f64(0.5));
@@ -84,13 +94,9 @@ struct Tables {
 
 static Tables angleTables(DecomposeBuilder &b, Value positions, double theta, int64_t width) {
   int64_t half = width / 2, tokens = typeOf(positions).getDimSize(0);
-  SmallVector<double> frequencies;
-  for (int64_t j = 0; j < half; ++j)
-    frequencies.push_back(std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(width)));
-  auto type = RankedTensorType::get({half}, b.getF64Type());
-  Value constant =
-      arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef(frequencies)));
-  // Elements of an elementwise body are float32; frequencies need all their digits.
+  auto type = RankedTensorType::get({half}, b.getF32Type());
+  Value constant = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(type, ArrayRef<float>(rotaryFrequencies(theta, width))));
   Value angles = b.elementwise(positions, b.map(2, {0}), b.empty({tokens, half}, b.getF32Type()),
                                [&](ValueRange e) {
                                  Value j = linalg::IndexOp::create(b, 1);
