@@ -1,0 +1,170 @@
+#include "codegen/artifact/ParameterBuilder.h"
+
+#include "dialects/exec/Exec.h"
+#include "dialects/nn/NN.h"
+
+#include <algorithm>
+#include <set>
+
+namespace levin::artifact {
+
+DType dtypeOf(mlir::Type element) {
+  if (element.isBF16())
+    return DType::BF16;
+  if (element.isF16())
+    return DType::F16;
+  if (element.isF32())
+    return DType::F32;
+  if (element.isF64())
+    return DType::F64;
+  auto integer = llvm::dyn_cast<mlir::IntegerType>(element);
+  if (!integer)
+    return DType::Invalid;
+  bool isUnsigned = integer.isUnsigned();
+  switch (integer.getWidth()) {
+  case 1: return DType::I1;
+  case 8: return isUnsigned ? DType::U8 : DType::I8;
+  case 16: return isUnsigned ? DType::Invalid : DType::I16;
+  case 32: return isUnsigned ? DType::Invalid : DType::I32;
+  case 64: return isUnsigned ? DType::U64 : DType::I64;
+  default: return DType::Invalid;
+  }
+}
+
+TensorType tensorTypeOf(mlir::Type type) {
+  auto shaped = llvm::cast<mlir::ShapedType>(type);
+  TensorType result{dtypeOf(shaped.getElementType()), {}};
+  for (int64_t extent : shaped.getShape())
+    result.shape.push_back(static_cast<uint64_t>(extent));
+  return result;
+}
+
+static DType dtypeOf(weights::DType type) {
+  switch (type) {
+  case weights::DType::F64: return DType::F64;
+  case weights::DType::F32: return DType::F32;
+  case weights::DType::F16: return DType::F16;
+  case weights::DType::BF16: return DType::BF16;
+  case weights::DType::I64: return DType::I64;
+  case weights::DType::I32: return DType::I32;
+  case weights::DType::I16: return DType::I16;
+  case weights::DType::I8: return DType::I8;
+  case weights::DType::U8: return DType::U8;
+  case weights::DType::BOOL: return DType::I1;
+  }
+  return DType::Invalid;
+}
+
+static bool isFloat(DType type) { return type >= DType::F16; }
+
+static std::vector<uint64_t> unsignedOf(llvm::ArrayRef<int64_t> values) {
+  return {values.begin(), values.end()};
+}
+
+// The parameter that `weight` lays out.
+static nn::ParameterOp parameterOf(mlir::SymbolTable &symbols, exec::WeightOp weight) {
+  return symbols.lookup<nn::ParameterOp>(weight.getParameter());
+}
+
+Status ParameterBuilder::findUsedFiles() {
+  std::set<uint32_t> used;
+  mlir::SymbolTable symbols(module);
+  for (auto weight : module.getOps<exec::WeightOp>()) {
+    nn::ParameterOp parameter = parameterOf(symbols, weight);
+    if (!parameter || !parameter.getPieces())
+      continue;
+    for (nn::PieceAttr piece : parameter.getPieces()->getAsRange<nn::PieceAttr>()) {
+      auto tensor = weights.tensors.find(piece.getKey().str());
+      if (tensor == weights.tensors.end())
+        return makeError(ErrorCode::TensorsMissing, "tensor '{}' of parameter '{}' is missing",
+                         piece.getKey().str(), parameter.getSymName().str())
+            .note("have", weights.files.empty()
+                              ? "no weight file"
+                              : fmt::format("{} tensors in {} files", weights.tensors.size(),
+                                            weights.files.size()))
+            .note("fix", "name the folder that holds the weights with --weights DIR");
+      used.insert(tensor->second.file);
+    }
+  }
+  usedFiles.assign(used.begin(), used.end());
+  return {};
+}
+
+Result<Pieces> ParameterBuilder::piecesOf(mlir::Operation *op) {
+  auto parameter = llvm::cast<nn::ParameterOp>(op);
+  DType target = tensorTypeOf(parameter.getType()).dtype;
+  Pieces source;
+  source.join = parameter.getJoin() == nn::Join::Stack ? Join::Stack : Join::Concat;
+  for (nn::PieceAttr piece : parameter.getPieces()->getAsRange<nn::PieceAttr>()) {
+    const WeightTensor &tensor = weights.tensors.at(piece.getKey().str());
+    DType stored = dtypeOf(tensor.dtype);
+    if (isFloat(stored) != isFloat(target) || (!isFloat(stored) && stored != target))
+      return makeError(ErrorCode::TensorDType, "tensor '{}' cannot become parameter '{}'",
+                       piece.getKey().str(), parameter.getSymName().str())
+          .note("have", nameOf(stored))
+          .note("need", isFloat(target) ? "a float type" : nameOf(target));
+    auto place = std::find(usedFiles.begin(), usedFiles.end(), tensor.file);
+    source.pieces.push_back({static_cast<uint32_t>(place - usedFiles.begin()),
+                             piece.getKey().str(), stored, tensor.shape,
+                             unsignedOf(piece.getStarts()), unsignedOf(piece.getSizes())});
+  }
+  return source;
+}
+
+// The elements of `value`, little endian and row-major, as they lie in memory.
+static std::string denseBytes(mlir::DenseElementsAttr value) {
+  std::string bytes;
+  auto append = [&](const llvm::APInt &element) {
+    for (unsigned bit = 0; bit < std::max(element.getBitWidth(), 8u); bit += 8)
+      bytes += static_cast<char>(
+          element.extractBitsAsZExtValue(std::min(8u, element.getBitWidth() - bit), bit));
+  };
+  if (llvm::isa<mlir::FloatType>(value.getElementType()))
+    for (const llvm::APFloat &element : value.getValues<llvm::APFloat>())
+      append(element.bitcastToAPInt());
+  else
+    for (const llvm::APInt &element : value.getValues<llvm::APInt>())
+      append(element);
+  return bytes;
+}
+
+Result<SegmentBytes> ParameterBuilder::bytesOf(mlir::Operation *op) {
+  auto parameter = llvm::cast<nn::ParameterOp>(op);
+  auto value = llvm::dyn_cast_if_present<mlir::DenseElementsAttr>(
+      parameter.getValue().value_or(mlir::ElementsAttr()));
+  if (!value)
+    return makeError(ErrorCode::IrInput, "parameter '{}' has a value that is not dense",
+                     parameter.getSymName().str())
+        .note("fix", "write it as dense<..>");
+  constants.resize((constants.size() + 63) / 64 * 64, '\0');
+  std::string bytes = denseBytes(value);
+  SegmentBytes source{0, constants.size(), bytes.size()};
+  constants += bytes;
+  return source;
+}
+
+Status ParameterBuilder::run() {
+  LEVIN_RETURN_IF_ERROR(findUsedFiles());
+  mlir::SymbolTable symbols(module);
+  for (auto weight : module.getOps<exec::WeightOp>()) {
+    nn::ParameterOp parameter = parameterOf(symbols, weight);
+    if (!parameter)
+      return makeError(ErrorCode::Internal, "weight '{}' has no parameter",
+                       weight.getSymName().str());
+    Parameter result;
+    result.panelRows = static_cast<uint32_t>(weight.getPanelRows());
+    result.name = (result.panelRows ? weight.getSymName() : parameter.getSymName()).str();
+    result.type = tensorTypeOf(parameter.getType());
+    result.offset = static_cast<uint64_t>(weight.getPlace()[0]);
+    result.size = static_cast<uint64_t>(weight.getPlace()[1]);
+    if (parameter.getPieces()) {
+      LEVIN_ASSIGN_OR_RETURN(result.source, piecesOf(parameter));
+    } else {
+      LEVIN_ASSIGN_OR_RETURN(result.source, bytesOf(parameter));
+    }
+    parameters.push_back(std::move(result));
+  }
+  return {};
+}
+
+} // namespace levin::artifact

@@ -1,0 +1,185 @@
+#ifndef LEVIN_PASSES_PIPELINES_PASSES_TD
+#define LEVIN_PASSES_PIPELINES_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def VerifyInputPass : Pass<"levin-verify-input", "::mlir::ModuleOp"> {
+  let summary = "Refuses modules that the pipeline does not take, and says why.";
+  let description = [{
+    * (I1) the module holds functions and `nn.parameter`s, nothing else;
+    * (I2) ops are of `nn`, `moe`, `check`, `func`, `arith`, `math`, `tensor`,
+      `linalg` and `scf`;
+    * (I3) a public function has a body of one block; its arguments and results
+      are ranked tensors of integers or floats;
+    * (I4) names of functions, arguments and results have 1 to 128 letters,
+      digits, `.`, `_` and `-`; those of one function's arguments, and of its
+      results, differ; no function is called `kernels`;
+    * (I5) a function with `nn.role`s is a step: it has one argument each of the
+      roles `ids`, `starts`, `slots`, `past` and `rows`, all int32 of rank 1;
+    * (I6) a step with dynamic extents is the only step; other functions are
+      static;
+    * (I7) every state argument has an `nn.name` and one result of that name,
+      role and type, and every state result such an argument.
+
+    With `final`, when calls are inlined, also
+
+    * (I8) no call is left;
+    * (I9) operands that say where sequences lie (`starts`, `slots`, `past`) are
+      arguments of that role, or constants with possible values: the runtime
+      checks the values of such arguments before it runs a step;
+    * (I10) operands that say where rows of experts lie come from `moe.route`,
+      or are constants with possible values;
+    * (I11) functions with `check` ops have no arguments.
+
+    Example: `test/passes/pipelines/verify_input_errors.mlir`.
+  }];
+  let options = [
+    Option<"final", "final", "bool", "false", "Calls were inlined; checks what depends on that.">
+  ];
+}
+
+def CheckToOutputsPass : Pass<"levin-check-to-outputs", "::mlir::ModuleOp"> {
+  let summary = "Turns expectations into outputs that count violations.";
+  let description = [{
+    The expectation number i of a function becomes its output `violations_i`.
+    From
+
+    ```mlir
+    func.func @f() {
+      %a = arith.constant dense<1> : tensor<4xi32>
+      check.expect_eq %a, %a : tensor<4xi32>
+      return
+    }
+    ```
+
+    it makes a function that returns `tensor<i64> {nn.name = "violations_0"}`,
+    the number of elements that are not as expected.
+    Example: `test/passes/pipelines/check_to_outputs.mlir`.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def SpecialisePass : Pass<"levin-specialise", "::mlir::ModuleOp"> {
+  let summary = "Makes one static step function for each bucket.";
+  let description = [{
+    A bucket is a number of tokens, of sequences and of wanted rows; the step
+    function is copied for each under the name `step_TOKENS_SEQUENCES_ROWS` and
+    its dynamic extents become those of the bucket.  In a state tensor the first
+    extent is `slots`, and any other dynamic one `blocks`.  Types are inferred
+    again op by op; what stays dynamic is an error.  With buckets [8, 2, 2] from
+
+    ```mlir
+    func.func @step(%ids: tensor<?xi32> {nn.role = #nn.role<ids>},
+                    %starts: tensor<?xi32> {nn.role = #nn.role<starts>},
+                    %slots: tensor<?xi32> {nn.role = #nn.role<slots>},
+                    %past: tensor<?xi32> {nn.role = #nn.role<past>},
+                    %rows: tensor<?xi32> {nn.role = #nn.role<rows>})
+        -> tensor<?xi32> {
+      return %ids : tensor<?xi32>
+    }
+    ```
+
+    it makes
+
+    ```mlir
+    func.func @step_8_2_2(%ids: tensor<8xi32> {nn.role = #nn.role<ids>},
+                          %starts: tensor<3xi32> {nn.role = #nn.role<starts>},
+                          %slots: tensor<2xi32> {nn.role = #nn.role<slots>},
+                          %past: tensor<2xi32> {nn.role = #nn.role<past>},
+                          %rows: tensor<2xi32> {nn.role = #nn.role<rows>})
+        -> tensor<8xi32> {
+      return %ids : tensor<8xi32>
+    }
+    ```
+
+    Example: `test/passes/pipelines/specialise.mlir`.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+  let options = [
+    ListOption<"tokens", "tokens", "int64_t", "Tokens of each bucket.">,
+    ListOption<"sequences", "sequences", "int64_t", "Sequences of each bucket.">,
+    ListOption<"rows", "rows", "int64_t", "Rows of logits of each bucket.">,
+    Option<"slots", "slots", "int64_t", "4", "Sequences whose state is kept.">,
+    Option<"blocks", "blocks", "int64_t", "1", "Blocks of cache that one sequence may fill.">
+  ];
+}
+
+def CastWeightsPass : Pass<"levin-cast-weights", "::mlir::ModuleOp"> {
+  let summary = "Stores the matrices of linear layers, experts and embeddings in another float type.";
+  let description = [{
+    Parameters of rank 2 or more that are made from a checkpoint and read by
+    `nn.linear`, `nn.embed`, `moe.grouped_linear` or `moe.experts` only are cast
+    to `dtype` while they are loaded; norms and slopes keep their type.  With
+    `dtype=bf16` from
+
+    ```mlir
+    nn.parameter @w : tensor<16x8xf32> = concat [<"w">]
+    func.func @f(%x: tensor<4x8xf32>) -> tensor<4x16xf32> {
+      %w = nn.use @w : tensor<16x8xf32>
+      %y = nn.linear %x, %w : tensor<4x8xf32>, tensor<16x8xf32>
+      return %y : tensor<4x16xf32>
+    }
+    ```
+
+    it makes
+
+    ```mlir
+    nn.parameter @w : tensor<16x8xbf16> = concat [<"w">]
+    func.func @f(%x: tensor<4x8xf32>) -> tensor<4x16xf32> {
+      %w = nn.use @w : tensor<16x8xbf16>
+      %y = nn.linear %x, %w : tensor<4x8xf32>, tensor<16x8xbf16>
+      return %y : tensor<4x16xf32>
+    }
+    ```
+
+    Example: `test/passes/pipelines/cast_weights.mlir`.
+  }];
+  let options = [
+    Option<"dtype", "dtype", "std::string", "\"auto\"",
+      "auto (as the model says), f32, bf16 or f16.">
+  ];
+}
+
+def NormalisePass : Pass<"levin-normalise", "::mlir::ModuleOp"> {
+  let summary = "Writes composed layers as the ops that kernels are made of.";
+  let description = [{
+    `moe.experts` becomes its two grouped products in, `silu`, the product of
+    both, and the grouped product out, so that grouping sees them; a mask that
+    hides nothing vanishes.  From
+
+    ```mlir
+    func.func @f(%x: tensor<5x8xf32>) -> tensor<5x8xf32> {
+      %y = nn.mask_tail %x {live = 8 : i64} : tensor<5x8xf32>
+      return %y : tensor<5x8xf32>
+    }
+    ```
+
+    it makes
+
+    ```mlir
+    func.func @f(%x: tensor<5x8xf32>) -> tensor<5x8xf32> {
+      return %x : tensor<5x8xf32>
+    }
+    ```
+
+    Example: `test/passes/pipelines/normalise.mlir`.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::levin::nn::NNDialect",
+    "::levin::moe::MoeDialect"];
+}
+
+def VerifyStaticPass : Pass<"levin-verify-static", "::mlir::ModuleOp"> {
+  let summary = "Refuses what must be gone once functions are specialised.";
+  let description = [{
+    Closes the specialise phase.
+
+    * (S1) every tensor is static;
+    * (S2) no `check` op and no `moe.experts` is left;
+    * (S3) a function has one block.
+
+    Example: `test/passes/pipelines/verify_static_errors.mlir`.
+  }];
+}
+
+#endif

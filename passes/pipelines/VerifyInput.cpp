@@ -1,0 +1,235 @@
+#include "passes/pipelines/Passes.h"
+#include "passes/pipelines/VerifyOrigins.h"
+
+#include "dialects/check/Check.h"
+#include "dialects/moe/Moe.h"
+#include "dialects/nn/NN.h"
+
+#include "llvm/ADT/StringSet.h"
+
+namespace levin::pipelines {
+#define GEN_PASS_DEF_VERIFYINPUTPASS
+#include "passes/pipelines/Passes.h.inc"
+
+namespace {
+
+using mlir::failure;
+using mlir::LogicalResult;
+using mlir::success;
+using mlir::func::FuncOp;
+
+bool isName(llvm::StringRef name) {
+  return !name.empty() && name.size() <= 128 && llvm::all_of(name, [](char c) {
+    return llvm::isAlnum(c) || c == '.' || c == '_' || c == '-';
+  });
+}
+
+bool isTensorOfNumbers(mlir::Type type) {
+  auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
+  return tensor && tensor.getElementType().isIntOrFloat();
+}
+
+nn::RoleAttr roleOf(mlir::DictionaryAttr attributes) {
+  return attributes ? attributes.getAs<nn::RoleAttr>("nn.role") : nn::RoleAttr();
+}
+
+llvm::StringRef nameOf(mlir::DictionaryAttr attributes) {
+  auto name = attributes ? attributes.getAs<mlir::StringAttr>("nn.name") : mlir::StringAttr();
+  return name ? name.getValue() : "";
+}
+
+bool isDynamic(FuncOp function) {
+  return llvm::any_of(
+      llvm::concat<const mlir::Type>(function.getArgumentTypes(), function.getResultTypes()),
+      [](mlir::Type type) { return !llvm::cast<mlir::ShapedType>(type).hasStaticShape(); });
+}
+
+bool hasRoles(FuncOp function) {
+  for (unsigned i = 0; i < function.getNumArguments(); ++i)
+    if (roleOf(function.getArgAttrDict(i)))
+      return true;
+  return false;
+}
+
+// (I2)
+LogicalResult verifyDialects(FuncOp function) {
+  static constexpr llvm::StringLiteral allowed[] = {"nn",   "moe",    "check",  "func", "arith",
+                                                    "math", "tensor", "linalg", "scf"};
+  auto result = function.walk([&](mlir::Operation *op) {
+    if (llvm::is_contained(allowed, op->getName().getDialectNamespace()))
+      return mlir::WalkResult::advance();
+    op->emitOpError("is not of a dialect that the pipeline takes; expected nn, moe, check, func, "
+                    "arith, math, tensor, linalg or scf (I2)");
+    return mlir::WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
+}
+
+// (I3)
+LogicalResult verifySignature(FuncOp function) {
+  if (function.isExternal() || !function.getBody().hasOneBlock())
+    return function.emitOpError("@") << function.getSymName()
+                                     << " has no body of one block (I3)";
+  for (mlir::Type type :
+       llvm::concat<const mlir::Type>(function.getArgumentTypes(), function.getResultTypes()))
+    if (!isTensorOfNumbers(type))
+      return function.emitOpError("@")
+             << function.getSymName() << " takes or returns " << type
+             << ", expected ranked tensors of integers or floats (I3)";
+  return success();
+}
+
+// (I4) for arguments or for results.
+LogicalResult verifyNames(FuncOp function, llvm::StringRef what, unsigned count,
+                          llvm::function_ref<mlir::DictionaryAttr(unsigned)> attributes) {
+  llvm::StringSet<> seen;
+  for (unsigned i = 0; i < count; ++i) {
+    llvm::StringRef name = nameOf(attributes(i));
+    if (name.empty() && !(attributes(i) && attributes(i).get("nn.name")))
+      continue;
+    if (!isName(name))
+      return function.emitOpError() << what << ' ' << i << " is called '" << name
+                                    << "'; expected 1 to 128 letters, digits, '.', '_' and '-' (I4)";
+    if (!seen.insert(name).second)
+      return function.emitOpError() << "has two " << what << "s called '" << name << "' (I4)";
+  }
+  return success();
+}
+
+// (I5)
+LogicalResult verifyRoles(FuncOp function) {
+  for (nn::Role role : {nn::Role::Ids, nn::Role::Starts, nn::Role::Slots, nn::Role::Past,
+                        nn::Role::Rows}) {
+    unsigned found = 0;
+    for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+      nn::RoleAttr attr = roleOf(function.getArgAttrDict(i));
+      if (!attr || attr.getValue() != role)
+        continue;
+      ++found;
+      auto type = llvm::cast<mlir::RankedTensorType>(function.getArgumentTypes()[i]);
+      if (type.getRank() != 1 || !type.getElementType().isSignlessInteger(32))
+        return function.emitOpError("has ") << type << " as '" << nn::stringifyRole(role)
+                                            << "', expected int32 of rank 1 (I5)";
+    }
+    if (found != 1)
+      return function.emitOpError("@")
+             << function.getSymName() << " has " << found << " arguments of the role '"
+             << nn::stringifyRole(role) << "', a step has one (I5)";
+  }
+  return success();
+}
+
+// (I7)
+LogicalResult verifyState(FuncOp function) {
+  llvm::StringMap<mlir::Type> states;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    nn::RoleAttr role = roleOf(function.getArgAttrDict(i));
+    if (!role || role.getValue() != nn::Role::State)
+      continue;
+    llvm::StringRef name = nameOf(function.getArgAttrDict(i));
+    if (name.empty())
+      return function.emitOpError("has state without a name as argument ")
+             << i << "; give it an nn.name (I7)";
+    states[name] = function.getArgumentTypes()[i];
+  }
+  for (unsigned i = 0; i < function.getNumResults(); ++i) {
+    nn::RoleAttr role = roleOf(function.getResultAttrDict(i));
+    if (!role || role.getValue() != nn::Role::State)
+      continue;
+    llvm::StringRef name = nameOf(function.getResultAttrDict(i));
+    auto argument = states.find(name);
+    if (argument == states.end())
+      return function.emitOpError("returns state '")
+             << name << "', for which no argument, or another result, stands (I7)";
+    if (argument->second != function.getResultTypes()[i])
+      return function.emitOpError("takes state '") << name << "' as " << argument->second
+                                                   << " and returns it as "
+                                                   << function.getResultTypes()[i] << " (I7)";
+    states.erase(argument);
+  }
+  if (states.empty())
+    return success();
+  llvm::SmallVector<llvm::StringRef> left(states.keys());
+  return function.emitOpError("takes state '")
+         << *llvm::min_element(left) << "' and does not return it (I7)";
+}
+
+// (I8), (I11)
+LogicalResult verifyInlined(FuncOp function) {
+  auto result = function.walk([&](mlir::Operation *op) {
+    if (llvm::isa<mlir::func::CallOp, mlir::func::CallIndirectOp>(op)) {
+      op->emitOpError("could not be inlined; a function may not call itself (I8)");
+      return mlir::WalkResult::interrupt();
+    }
+    if (llvm::isa_and_present<check::CheckDialect>(op->getDialect()) &&
+        function.getNumArguments() != 0) {
+      op->emitOpError("is in a function with arguments, expected none: a test makes its own "
+                      "values (I11)");
+      return mlir::WalkResult::interrupt();
+    }
+    return mlir::WalkResult::advance();
+  });
+  return failure(result.wasInterrupted());
+}
+
+struct VerifyInput : impl::VerifyInputPassBase<VerifyInput> {
+  using VerifyInputPassBase::VerifyInputPassBase;
+
+  void runOnOperation() override {
+    if (mlir::failed(verifyModule(getOperation())))
+      signalPassFailure();
+  }
+
+  LogicalResult verifyModule(mlir::ModuleOp module) {
+    FuncOp dynamicStep, anyStep;
+    for (mlir::Operation &op : *module.getBody()) {
+      if (!llvm::isa<FuncOp, nn::ParameterOp>(op))
+        return op.emitOpError("is no function and no nn.parameter (I1)");
+      auto function = llvm::dyn_cast<FuncOp>(op);
+      if (!function)
+        continue;
+      if (mlir::failed(verifyDialects(function)))
+        return failure();
+      if (function.isPublic() && mlir::failed(verifyEntry(function)))
+        return failure();
+      if (final && mlir::failed(verifyInlined(function)))
+        return failure();
+      if (function.isPublic() && hasRoles(function)) {
+        FuncOp other = isDynamic(function) ? anyStep : dynamicStep;
+        if (other)
+          return function.emitOpError("@")
+                 << function.getSymName() << " is a step beside @" << other.getSymName()
+                 << "; a step with dynamic extents must be the only one (I6)";
+        anyStep = function;
+        if (isDynamic(function))
+          dynamicStep = function;
+      }
+    }
+    return success();
+  }
+
+  LogicalResult verifyEntry(FuncOp function) {
+    if (!isName(function.getSymName()) || function.getSymName() == "kernels")
+      return function.emitOpError("is called '")
+             << function.getSymName()
+             << "'; expected 1 to 128 letters, digits, '.', '_' and '-', and not 'kernels' (I4)";
+    if (mlir::failed(verifySignature(function)))
+      return failure();
+    auto argument = [&](unsigned i) { return function.getArgAttrDict(i); };
+    auto result = [&](unsigned i) { return function.getResultAttrDict(i); };
+    if (mlir::failed(verifyNames(function, "argument", function.getNumArguments(), argument)) ||
+        mlir::failed(verifyNames(function, "result", function.getNumResults(), result)))
+      return failure();
+    if (hasRoles(function)) {
+      if (mlir::failed(verifyRoles(function)) || mlir::failed(verifyState(function)))
+        return failure();
+    } else if (isDynamic(function)) {
+      return function.emitOpError("@") << function.getSymName()
+                                       << " has dynamic extents and is no step (I6)";
+    }
+    return final ? verifyOrigins(function) : success();
+  }
+};
+
+} // namespace
+} // namespace levin::pipelines
