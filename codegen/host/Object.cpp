@@ -12,6 +12,7 @@
 #include "llvm/IR/Verifier.h"
 #include "llvm/IRReader/IRReader.h"
 #include "llvm/MC/TargetRegistry.h"
+#include "llvm/Object/ObjectFile.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -133,12 +134,44 @@ static mlir::FailureOr<std::string> compile(mlir::Location loc, llvm::Module &mo
   return std::string(bytes.begin(), bytes.end());
 }
 
+/// Names that `object` uses and neither has nor gets from the memory functions.
+static llvm::SmallVector<std::string> missingSymbols(llvm::StringRef object) {
+  llvm::SmallVector<std::string> missing;
+  auto file = llvm::object::ObjectFile::createObjectFile(llvm::MemoryBufferRef(object, "kernel"));
+  if (!file) {
+    llvm::consumeError(file.takeError());
+    return missing;
+  }
+  for (const llvm::object::SymbolRef &symbol : (*file)->symbols()) {
+    auto flags = symbol.getFlags();
+    auto name = symbol.getName();
+    if (!flags || !name) {
+      llvm::consumeError(flags.takeError());
+      llvm::consumeError(name.takeError());
+      continue;
+    }
+    if ((*flags & llvm::object::SymbolRef::SF_Undefined) && !name->empty() &&
+        !llvm::is_contained({"memcpy", "memset", "memmove"}, *name))
+      missing.push_back(name->str());
+  }
+  return missing;
+}
+
 mlir::FailureOr<std::string> emitObject(mlir::ModuleOp module, const HostTarget &target) {
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> translated = mlir::translateModuleToLLVMIR(module, context);
   if (!translated)
     return mlir::failure();
-  return compile(module.getLoc(), *translated, target);
+  auto object = compile(module.getLoc(), *translated, target);
+  if (mlir::failed(object))
+    return mlir::failure();
+  llvm::SmallVector<std::string> missing = missingSymbols(*object);
+  if (!missing.empty())
+    return mlir::emitError(module.getLoc(), "needs the function '")
+           << missing.front()
+           << "', which the host target does not have; mathematical functions exist for f32, so "
+              "compute in f32 and convert";
+  return object;
 }
 
 /// The object with memcpy and the like.
