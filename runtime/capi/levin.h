@@ -31,7 +31,12 @@
 
 #ifdef __cplusplus
 extern "C" {
-#define LEVIN_INIT(type) type{.size = sizeof(type)}
+#define LEVIN_INIT(type)                                                                           \
+  ([] {                                                                                            \
+    type value{};                                                                                  \
+    value.size = sizeof(type);                                                                     \
+    return value;                                                                                  \
+  }())
 #else
 #define LEVIN_INIT(type) {.size = sizeof(type)}
 #endif
@@ -326,7 +331,8 @@ typedef struct levin_sampling {
   float presence_penalty;  /* taken from logits of tokens that the answer has */
   float frequency_penalty; /* taken once for each time that the answer has the token */
   uint64_t seed; /* the same seed gives the same tokens, whatever else runs */
-  uint32_t logprobs; /* number of most likely tokens to report with each, at most 64 */
+  /* 0: report no probabilities; n: that of the chosen token and of the n most likely, n <= 64. */
+  uint32_t logprobs;
 } levin_sampling;
 
 typedef struct levin_alternative {
@@ -336,7 +342,7 @@ typedef struct levin_alternative {
 
 typedef struct levin_choice {
   int32_t token;
-  float logprob;
+  float logprob; /* 0 if sampling.logprobs is 0 */
   const levin_alternative *alternatives; /* `logprobs` many, most likely first; until the next */
   size_t alternative_count;
 } levin_choice;
@@ -362,7 +368,8 @@ typedef enum levin_finish {
   LEVIN_FINISH_LENGTH = 2, /* max_tokens are there */
   LEVIN_FINISH_CONTEXT = 3, /* the context is full */
   LEVIN_FINISH_STOPPED = 4, /* on_token said so */
-  LEVIN_FINISH_CANCELLED = 5 /* levin_engine_cancel, or the engine was freed */
+  LEVIN_FINISH_CANCELLED = 5, /* levin_engine_cancel, or the engine was freed */
+  LEVIN_FINISH_FAILED = 6     /* the step failed with the error that it returned */
 } levin_finish;
 
 /* A generated token.  Non-zero as result: the request ends with LEVIN_FINISH_STOPPED. */
@@ -403,7 +410,7 @@ LEVIN_API levin_status levin_generate(levin_session *session, const levin_reques
  * request gets does not depend on the others, but for rounding. */
 LEVIN_API levin_status levin_engine_create(levin_session *session, levin_engine **engine,
                                            levin_error **error);
-/* Ends what still runs with LEVIN_FINISH_CANCELLED. */
+/* Ends what still runs with LEVIN_FINISH_CANCELLED.  Not from a callback of the engine. */
 LEVIN_API void levin_engine_free(levin_engine *engine);
 /* Adds a request; *id (may be NULL) is its number, from 1 on.  May be called from callbacks.
  * Errors: LV2009 the prompt is empty, LV2008 a token is outside the vocabulary, LV4002 the prompt

@@ -1,0 +1,158 @@
+#include "runtime/session/Model.h"
+
+#include "runtime/hal/ThreadPool.h"
+#include "runtime/session/ParameterLoader.h"
+#include "runtime/session/WeightFiles.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <utility>
+
+namespace levin {
+
+namespace {
+class Clock {
+public:
+  /// Seconds since construction.
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+private:
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+};
+} // namespace
+
+std::string nearestName(std::string_view wanted, std::span<const std::string> names) {
+  std::string best;
+  size_t bestDistance = std::max<size_t>(2, wanted.size() / 3) + 1;
+  for (const std::string &name : names) {
+    // Levenshtein distance, one row at a time.
+    std::vector<size_t> row(wanted.size() + 1);
+    std::iota(row.begin(), row.end(), 0);
+    for (size_t i = 1; i <= name.size(); ++i) {
+      size_t diagonal = std::exchange(row[0], i);
+      for (size_t j = 1; j <= wanted.size(); ++j) {
+        size_t change = diagonal + (name[i - 1] != wanted[j - 1]);
+        diagonal = row[j];
+        row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
+      }
+    }
+    if (row.back() < bestDistance) {
+      bestDistance = row.back();
+      best = name;
+    }
+  }
+  return best;
+}
+
+uint64_t Model::arenaBytes(artifact::ArenaKind kind) const {
+  uint64_t bytes = 0;
+  for (const artifact::Arena &arena : manifest().arenas)
+    if (arena.kind == kind)
+      bytes += arena.size;
+  return bytes;
+}
+
+/// A failure that says what there is instead of `wanted`.
+static Status unknownName(ErrorCode code, std::string_view kind, std::string_view wanted,
+                          std::span<const std::string> names) {
+  std::string all;
+  for (const std::string &name : names)
+    all += (all.empty() ? "" : ", ") + name;
+  Status status = makeError(code, "the artifact has no {} '{}'", kind, wanted.substr(0, 128));
+  status.note("have", all.empty() ? "none" : all.substr(0, 400));
+  if (std::string near = nearestName(wanted.substr(0, 128), names); !near.empty())
+    status.note("fix", fmt::format("did you mean '{}'?", near));
+  return status;
+}
+
+Result<size_t> Model::findEntry(std::string_view name) const {
+  std::vector<std::string> names;
+  for (const artifact::Entry &entry : manifest().entries) {
+    if (entry.name == name)
+      return names.size();
+    names.push_back(entry.name);
+  }
+  return unknownName(ErrorCode::UnknownEntry, "entry", name, names);
+}
+
+Result<std::span<const std::byte>> Model::asset(std::string_view name) const {
+  std::vector<std::string> names;
+  for (const artifact::Asset &asset : manifest().assets) {
+    if (asset.name == name)
+      return file.segmentBytes(asset.segment);
+    names.push_back(asset.name);
+  }
+  return unknownName(ErrorCode::NotInArtifact, "asset", name, names);
+}
+
+Status Model::loadCode(const hal::CpuFeatures &machine) {
+  for (size_t i = 0; i < manifest().executables.size(); ++i) {
+    const artifact::Executable &executable = manifest().executables[i];
+    LEVIN_ASSIGN_OR_RETURN(size_t chosen, hal::chooseVariant(executable, machine));
+    const artifact::Variant &variant = executable.variants[chosen];
+    std::string name = fmt::format("executables[{}].variants[{}] ({})", i, chosen, variant.target);
+    LEVIN_ASSIGN_OR_RETURN(
+        hal::HostExecutable loaded,
+        hal::HostExecutable::load(file.segmentBytes(variant.segment), executable.exports, name));
+    code.push_back(std::move(loaded));
+  }
+  return {};
+}
+
+Status Model::loadWeights(const std::string &path, const ModelOptions &options) {
+  std::vector<std::string> folders = options.weightFolders;
+  if (folders.empty())
+    folders = defaultWeightFolders(path);
+  LEVIN_ASSIGN_OR_RETURN(WeightFiles files, WeightFiles::open(manifest().weightFiles, folders));
+  for (uint32_t i = 0; i < files.count(); ++i) {
+    weightFileBytes += files.file(i).size();
+    if (options.log)
+      options.log("weights: " + files.file(i).path());
+  }
+  hal::MemoryBudget budget(options.maxMemory);
+  LEVIN_ASSIGN_OR_RETURN(
+      parameterMemory,
+      hal::HostMemory::allocate(arenaBytes(artifact::ArenaKind::Parameters), "parameters", budget));
+  LEVIN_ASSIGN_OR_RETURN(auto pool, hal::ThreadPool::create(options.threads));
+  LoadWork work;
+  work.segment = [this](uint32_t segment) { return file.segmentBytes(segment); };
+  work.verifyDigests = options.verifyDigests;
+  if (options.progress)
+    work.progress = [&](uint64_t done, uint64_t total) {
+      options.progress("weights", done, total);
+    };
+  return loadParameters(manifest(), files, parameterMemory.bytes(), *pool, work);
+}
+
+Result<std::shared_ptr<const Model>> Model::load(const std::string &path,
+                                                 const ModelOptions &options) {
+  Clock total;
+  auto model = std::make_shared<Model>();
+  LEVIN_ASSIGN_OR_RETURN(model->file, artifact::Artifact::open(path));
+  model->loadTimes.artifact = total.seconds();
+  LEVIN_ASSIGN_OR_RETURN(hal::CpuFeatures machine, hal::CpuFeatures::ofThisMachine());
+  const auto &executables = model->manifest().executables;
+  if (!executables.empty()) {
+    Result<size_t> chosen = hal::chooseVariant(executables[0], machine);
+    if (chosen.ok())
+      model->targetName = executables[0].variants[*chosen].target;
+    if (options.log)
+      options.log(chosen.ok() ? "code: " + model->targetName : "code: none for this machine");
+  }
+  if (!options.artifactOnly) {
+    Clock codeClock;
+    LEVIN_RETURN_IF_ERROR(model->loadCode(machine));
+    model->loadTimes.code = codeClock.seconds();
+    Clock weightsClock;
+    LEVIN_RETURN_IF_ERROR(model->loadWeights(path, options));
+    model->loadTimes.weights = weightsClock.seconds();
+    model->complete = true;
+  }
+  model->loadTimes.total = total.seconds();
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+} // namespace levin

@@ -1,0 +1,120 @@
+// A session: the state of several sequences and what is needed to continue them.
+#ifndef LEVIN_RUNTIME_SESSION_SESSION_H
+#define LEVIN_RUNTIME_SESSION_SESSION_H
+
+#include "runtime/base/Status.h"
+#include "runtime/hal/HostMemory.h"
+#include "runtime/hal/ThreadPool.h"
+#include "runtime/session/Model.h"
+#include "runtime/session/Program.h"
+#include "runtime/session/StepPlan.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace levin {
+
+struct SessionOptions {
+  unsigned threads = 0;   // the caller's included; 0: all usable cores
+  bool validate = false;  // see BoundProgram::runChecked; workspace is filled with NaN before runs
+  uint64_t maxMemory = 0; // for state and workspace; 0: what the machine has
+};
+
+/// Tokens that continue the sequence in `slot`.
+struct StepSequence {
+  int32_t slot = 0;
+  LogitsMode logits = LogitsMode::Last;
+  std::span<const int32_t> tokens;
+};
+
+/// Takes the logits of token `position` (0: the first given) of sequence number `sequence`.
+using RowSink = std::function<void(size_t sequence, size_t position, const float *logits)>;
+
+/// A tensor of the caller's, for call().  An empty name stands for the binding of the same place.
+struct CallTensor {
+  std::string_view name;
+  artifact::TensorType type;
+  std::span<std::byte> bytes;
+};
+
+struct SessionStatistics {
+  uint64_t runs = 0, tokens = 0, paddingTokens = 0, rows = 0, launches = 0;
+  double seconds = 0;
+};
+
+/// For one thread at a time.
+class Session {
+public:
+  /// Failures: LV4001, LV4103 memory or threads; LV2009 a model without code; LV3016, LV3017,
+  /// LV3020 the artifact.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
+                                                 const SessionOptions &options);
+
+  const Model &model() const { return *loaded; }
+  hal::ThreadPool &threads() { return *pool; }
+  uint64_t vocabulary() const { return loaded->manifest().model.vocabulary; }
+  uint64_t maxContext() const { return loaded->manifest().model.maxContext; }
+  size_t slots() const { return slotStates.size(); }
+  size_t freeSlots() const;
+  std::span<const Bucket> buckets() const { return bucketSizes; }
+  const SessionStatistics &statistics() const { return counts; }
+
+  /// Takes a free slot, the lowest; LV4003 if there is none.
+  Result<int32_t> acquireSlot();
+  /// These fail with LV2009 if the slot is not taken.
+  Status releaseSlot(int32_t slot);
+  Status resetSlot(int32_t slot);
+  Result<uint64_t> slotLength(int32_t slot) const;
+
+  /// Feeds the tokens of every sequence and hands over the wanted logits.  Cut as planStep says.
+  /// Failures, before anything changes: LV2008, LV4002, LV2009, LV2010, LV4003 (see levin.h).
+  Status step(std::span<const StepSequence> sequences, const RowSink &sink);
+
+  /// Runs one entry with the given inputs (all of them) and copies out the given results.
+  /// Failures: LV2007, LV2003, LV2008 (see levin.h).
+  Status call(std::string_view entry, std::span<const CallTensor> inputs,
+              std::span<const CallTensor> outputs);
+
+  /// A failure if `tokens` are not all inside the vocabulary (LV2008).
+  Status checkTokens(std::span<const int32_t> tokens) const;
+
+private:
+  struct SlotState {
+    bool taken = false;
+    uint64_t length = 0;
+  };
+  /// A step entry: where its arguments lie.
+  struct StepEntry {
+    uint32_t program = 0;
+    const artifact::Binding *ids = nullptr, *starts = nullptr, *slots = nullptr, *past = nullptr,
+                            *rows = nullptr, *logits = nullptr;
+  };
+
+  Session() = default;
+  Status findStepEntries();
+  Status checkStep(std::span<const StepSequence> sequences) const;
+  Status checkSlot(int32_t slot) const;
+  Status runStep(const StepRun &run, std::span<const StepSequence> sequences, const RowSink &sink);
+  Status runProgram(uint32_t index);
+  std::span<std::byte> bytesOf(uint32_t program, const artifact::Binding &binding) const;
+
+  std::shared_ptr<const Model> loaded;
+  bool validate = false;
+  std::unique_ptr<hal::ThreadPool> pool;
+  hal::HostMemory state, workspace;
+  std::vector<BoundProgram> programs;
+  std::vector<StepEntry> stepEntries;
+  std::vector<Bucket> bucketSizes; // of stepEntries
+  std::vector<SlotState> slotStates;
+  uint64_t kernelStack = 0; // bytes that the hungriest kernel needs
+  SessionStatistics counts;
+};
+
+} // namespace levin
+
+#endif // LEVIN_RUNTIME_SESSION_SESSION_H
