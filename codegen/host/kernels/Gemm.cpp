@@ -133,6 +133,8 @@ void Gemm::emitDepthBlock(Value row, Value rows, Value panel, Value panels, Valu
         tile.b = panelBlock;
         tile.bBegin = e.index(0);
       }
+      // One tile takes all rows: nobody else fetches the panel.
+      tile.streams = factor.layout == WeightLayout::Panels && maxRows <= tileRows;
       tile.c = sum;
       tile.cBegin = e.mul(p, panelWidth);
       tile.cStride = sumStride();

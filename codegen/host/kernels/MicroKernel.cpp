@@ -10,6 +10,9 @@ static constexpr int64_t sumsInFlight = 8;
 
 int64_t maxTileRows(const HostTarget &target) { return target.vectorRegisters >= 32 ? 12 : 6; }
 
+// So many steps of k ahead a matrix that streams from memory is fetched.
+static constexpr int64_t prefetchDistance = 32;
+
 /// How many sets of sums a tile keeps, each for every n-th k.
 static int64_t sumSets(int64_t rows) {
   if (rows >= 3)
@@ -24,15 +27,21 @@ static void emitColumns(Emit &e, const MicroTile &t, int64_t column) {
   auto place = [&](int64_t row, int64_t v) {
     return e.add(t.cBegin, row * t.cStride + column + v * e.lanes);
   };
-  for (int64_t set = 0; set < sets; ++set)
-    for (int64_t row = 0; row < t.rows; ++row)
-      for (int64_t v = 0; v < vectors; ++v)
-        sums.push_back(set == 0 ? e.load(t.c, place(row, v), e.lanes) : e.splat(0, e.lanes));
+  // From zero, and added to C at the end: the sum of short sums is more exact than one long one.
+  sums.assign(sets * t.rows * vectors, e.splat(0, e.lanes));
 
+  auto bType = llvm::cast<mlir::MemRefType>(t.b.getType());
+  int64_t bSize = bType.getNumElements(), lineElements = 512 / bType.getElementTypeBitWidth();
   auto steps = [&](Value k, ValueRange carried, int64_t count) {
     SmallVector<Value> next(carried);
     Value aRow = e.add(t.aBegin, k), bRow = e.add(t.bBegin, e.mul(k, panelWidth));
+    Value ahead;
+    if (t.streams && column == 0)
+      ahead = e.min(e.add(bRow, prefetchDistance * panelWidth),
+                    e.index(bSize - unroll * panelWidth));
     for (int64_t u = 0; u < count; ++u) {
+      for (int64_t line = 0; ahead && line < panelWidth; line += lineElements)
+        e.prefetch(t.b, e.add(ahead, u * panelWidth + line));
       Value b[2];
       for (int64_t v = 0; v < vectors; ++v)
         b[v] = e.load(t.b, e.add(bRow, u * panelWidth + column + v * e.lanes), e.lanes);
@@ -59,7 +68,7 @@ static void emitColumns(Emit &e, const MicroTile &t, int64_t column) {
       Value sum = sums[row * vectors + v];
       for (int64_t set = 1; set < sets; ++set)
         sum = e.addf(sum, sums[(set * t.rows + row) * vectors + v]);
-      e.store(sum, t.c, place(row, v));
+      e.store(e.addf(e.load(t.c, place(row, v), e.lanes), sum), t.c, place(row, v));
     }
 }
 

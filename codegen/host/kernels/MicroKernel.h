@@ -21,6 +21,7 @@ struct MicroTile {
   Value a, aBegin;   // float32
   int64_t aStride;   // from row to row
   Value b, bBegin;   // any float type; from k to k it is panelWidth elements
+  bool streams;      // b is read once: it comes from memory
   Value c, cBegin;   // float32 scratch
   int64_t cStride;
 };
