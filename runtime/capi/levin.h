@@ -120,7 +120,7 @@ typedef struct levin_model_info {
   const char *target;   /* the code chosen for this machine, "host-x86_64-v4"; "" if there is none */
   uint64_t vocabulary;  /* size of a row of logits; 0 if the model has no step entries */
   uint64_t slots;       /* sequences that a session holds at a time */
-  uint64_t max_context; /* tokens that a sequence may have; 0: no limit */
+  uint64_t max_context; /* tokens that a sequence may have */
   uint64_t layers;
   uint64_t parameters; /* number of weights */
   int32_t begin_token; /* -1 if there is none */

@@ -9,12 +9,12 @@
 namespace levin {
 
 using artifact::Binding;
-using artifact::DType;
 using artifact::Role;
 
 namespace {
 
-/// The values of an entry's arguments with roles; a kernel trusts them.
+/// The values of a step's arguments; kernels trust them.  The artifact's checks made sure that all
+/// five are there, as vectors of i32.
 class RoleChecker {
 public:
   RoleChecker(const artifact::Entry &entry, const artifact::Model &model)
@@ -31,8 +31,8 @@ private:
     const Binding *binding;
     std::span<const std::byte> bytes;
 
-    uint64_t count() const { return binding->type.shape.empty() ? 1 : binding->type.shape[0]; }
-    int64_t at(uint64_t index) const { return integerAt(bytes, binding->type.dtype, index); }
+    uint64_t count() const { return binding->type.shape[0]; }
+    int64_t at(uint64_t index) const { return integerAt(bytes, index); }
   };
   const Argument *find(Role role) const {
     for (const Argument &argument : arguments)
@@ -98,7 +98,7 @@ Status RoleChecker::checkSequences() const {
         return outOfRange(*slots, s, "each slot once");
       used[static_cast<size_t>(slot)] = true;
     }
-    int64_t limit = model.maxContext ? static_cast<int64_t>(model.maxContext) : INT32_MAX;
+    int64_t limit = static_cast<int64_t>(model.maxContext);
     if (past && s < past->count() && (past->at(s) < 0 || past->at(s) > limit - length))
       return outOfRange(*past, s,
                         fmt::format("0 to {}, for {} more tokens", limit - length, length));
@@ -116,11 +116,6 @@ Status RoleChecker::checkRows() const {
 }
 
 Status RoleChecker::check() const {
-  for (const Argument &argument : arguments)
-    if (argument.binding->type.dtype != DType::I32 && argument.binding->type.dtype != DType::I64)
-      return makeError(ErrorCode::ArtifactEntry, "input '{}' of entry '{}' has a role but type {}",
-                       argument.binding->name, entry.name, nameOf(argument.binding->type.dtype))
-          .note("need", "i32 or i64");
   LEVIN_RETURN_IF_ERROR(checkIds());
   LEVIN_RETURN_IF_ERROR(checkStarts());
   LEVIN_RETURN_IF_ERROR(checkSequences());

@@ -25,14 +25,11 @@ Result<uint64_t> Engine::add(Request request) {
     return makeError(ErrorCode::Argument, "the prompt has no tokens")
         .note("fix", "begin with the model's begin token");
   LEVIN_RETURN_IF_ERROR(session.checkTokens(request.prompt));
-  if (session.maxContext() != 0 && request.prompt.size() > session.maxContext())
+  if (request.prompt.size() > session.maxContext())
     return makeError(ErrorCode::ContextFull, "the prompt exceeds the compiled context")
         .note("have", fmt::format("{} tokens", request.prompt.size()))
         .note("need", fmt::format("at most {}", session.maxContext()))
         .note("fix", "shorten it, or compile with a larger --max-context");
-  if (session.maxContext() == 0 && request.maxTokens == 0)
-    return makeError(ErrorCode::Argument, "neither the request nor the model has a limit")
-        .note("fix", "set max_tokens");
   LEVIN_ASSIGN_OR_RETURN(Sampler sampler, Sampler::create(request.sampling, session.vocabulary()));
   LEVIN_RETURN_IF_ERROR(sampler.addPrompt(request.prompt));
   auto active = std::make_unique<Active>(Active{.id = ++lastId,
@@ -138,7 +135,7 @@ void Engine::take(Turn &turn, uint64_t fed) {
     active.ended = Finish::Stopped;
   else if (result.generatedTokens == active.request.maxTokens)
     active.ended = Finish::Length;
-  else if (session.maxContext() != 0 && length > session.maxContext())
+  else if (length > session.maxContext())
     active.ended = Finish::Context;
 }
 

@@ -43,6 +43,7 @@ public:
   Engine(const Engine &) = delete;
   Engine &operator=(const Engine &) = delete;
 
+  const Model &model() const { return session.model(); }
   /// Failures: LV2009 an empty prompt, LV2008, LV4002, LV2002 (see levin.h).
   Result<uint64_t> add(Request request);
   /// Failure: LV2009 if no such request is active.

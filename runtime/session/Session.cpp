@@ -12,7 +12,6 @@ namespace levin {
 
 using artifact::ArenaKind;
 using artifact::Binding;
-using artifact::DType;
 using artifact::Role;
 
 // --- Making a session ----------------------------------------------------------------------------
@@ -59,7 +58,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
     return makeError(ErrorCode::ArtifactLimit, "the model has {} slots", manifest.model.slots)
         .note("need", "fewer than 2^31");
   session->slotStates.resize(static_cast<size_t>(*slots));
-  LEVIN_RETURN_IF_ERROR(session->findStepEntries());
+  session->findStepEntries();
   return session;
 }
 
@@ -70,43 +69,17 @@ static const Binding *findRole(const std::vector<Binding> &bindings, Role role) 
   return nullptr;
 }
 
-static bool hasShape(const Binding *binding, std::vector<uint64_t> shape, bool integer) {
-  return binding && binding->type.shape == shape &&
-         (integer ? binding->type.dtype == DType::I32 || binding->type.dtype == DType::I64
-                  : binding->type.dtype == DType::F32);
-}
-
-/// Lists the entries that step() can use.
-Status Session::findStepEntries() {
+/// Lists the entries that step() can use.  The artifact's checks made sure of roles and shapes.
+void Session::findStepEntries() {
   for (const artifact::Entry &entry : loaded->manifest().entries) {
     if (!entry.tokens || !entry.sequences || !entry.rows)
       continue;
-    Bucket bucket{*entry.tokens, *entry.sequences, *entry.rows};
-    StepEntry step;
-    step.program = entry.program;
-    step.ids = findRole(entry.inputs, Role::Ids);
-    step.starts = findRole(entry.inputs, Role::Starts);
-    step.slots = findRole(entry.inputs, Role::Slots);
-    step.past = findRole(entry.inputs, Role::Past);
-    step.rows = findRole(entry.inputs, Role::Rows);
-    step.logits = findRole(entry.outputs, Role::Logits);
-    bool fits = entry.inputs.size() == 5 && bucket.sequences < UINT64_MAX &&
-                hasShape(step.ids, {bucket.tokens}, true) &&
-                hasShape(step.starts, {bucket.sequences + 1}, true) &&
-                hasShape(step.slots, {bucket.sequences}, true) &&
-                hasShape(step.past, {bucket.sequences}, true) &&
-                hasShape(step.rows, {bucket.rows}, true) &&
-                hasShape(step.logits, {bucket.rows, vocabulary()}, false);
-    if (!fits || bucket.tokens == 0 || bucket.sequences == 0 || vocabulary() == 0 ||
-        slotStates.empty() || vocabulary() > INT32_MAX)
-      return makeError(ErrorCode::ArtifactEntry, "entry '{}' is no step function", entry.name)
-          .note("need", "ids[N], starts[S+1], slots[S], past[S], rows[R] of i32 or i64, and logits "
-                        "[R, vocabulary] of f32")
-          .note("fix", "compile the artifact again");
-    stepEntries.push_back(step);
-    bucketSizes.push_back(bucket);
+    bucketSizes.push_back({*entry.tokens, *entry.sequences, *entry.rows});
+    stepEntries.push_back(
+        {entry.program, findRole(entry.inputs, Role::Ids), findRole(entry.inputs, Role::Starts),
+         findRole(entry.inputs, Role::Slots), findRole(entry.inputs, Role::Past),
+         findRole(entry.inputs, Role::Rows), findRole(entry.outputs, Role::Logits)});
   }
-  return {};
 }
 
 std::span<std::byte> Session::bytesOf(uint32_t program, const Binding &binding) const {
@@ -187,12 +160,11 @@ Status Session::checkStep(std::span<const StepSequence> sequences) const {
       return makeError(ErrorCode::Argument, "sequence {} of the step has no tokens", s);
     LEVIN_RETURN_IF_ERROR(checkTokens(sequence.tokens));
     auto length = checkedAdd(slotStates[slot].length, sequence.tokens.size());
-    uint64_t limit = maxContext() != 0 ? maxContext() : uint64_t(INT32_MAX);
-    if (!length || *length > limit)
+    if (!length || *length > maxContext())
       return makeError(ErrorCode::ContextFull, "sequence {} would exceed the compiled context", s)
           .note("have", fmt::format("{} tokens and {} more", slotStates[slot].length,
                                     sequence.tokens.size()))
-          .note("need", fmt::format("at most {}", limit))
+          .note("need", fmt::format("at most {}", maxContext()))
           .note("fix", "shorten it, or compile with a larger --max-context");
   }
   return {};
@@ -216,23 +188,23 @@ Status Session::runStep(const StepRun &run, std::span<const StepSequence> sequen
   const Bucket &bucket = bucketSizes[run.bucket];
   if (validate)
     std::memset(workspace.data(), 0xff, workspace.size());
-  IntegerWriter ids(bytesOf(entry.program, *entry.ids), entry.ids->type.dtype);
-  IntegerWriter starts(bytesOf(entry.program, *entry.starts), entry.starts->type.dtype);
-  IntegerWriter slotIds(bytesOf(entry.program, *entry.slots), entry.slots->type.dtype);
-  IntegerWriter past(bytesOf(entry.program, *entry.past), entry.past->type.dtype);
-  IntegerWriter rows(bytesOf(entry.program, *entry.rows), entry.rows->type.dtype);
+  IntegerWriter ids(bytesOf(entry.program, *entry.ids));
+  IntegerWriter starts(bytesOf(entry.program, *entry.starts));
+  IntegerWriter slotIds(bytesOf(entry.program, *entry.slots));
+  IntegerWriter past(bytesOf(entry.program, *entry.past));
+  IntegerWriter rows(bytesOf(entry.program, *entry.rows));
 
-  int64_t token = 0;
+  int32_t token = 0;
   for (const StepPart &part : run.parts) {
     const StepSequence &sequence = sequences[part.sequence];
     starts.put(token);
     slotIds.put(sequence.slot);
-    past.put(static_cast<int64_t>(slotStates[static_cast<size_t>(sequence.slot)].length));
+    past.put(static_cast<int32_t>(slotStates[static_cast<size_t>(sequence.slot)].length));
     for (int32_t id : sequence.tokens.subspan(part.first, part.count))
       ids.put(id);
-    token += static_cast<int64_t>(part.count);
+    token += static_cast<int32_t>(part.count);
     for (uint64_t row = part.rows; row > 0; --row)
-      rows.put(token - static_cast<int64_t>(row));
+      rows.put(token - static_cast<int32_t>(row));
   }
   uint64_t rowCount = rows.written();
   // Padding: tokens that belong to no sequence, sequences without tokens, rows nobody looks at.

@@ -50,8 +50,8 @@ struct SessionStatistics {
 /// For one thread at a time.
 class Session {
 public:
-  /// Failures: LV4001, LV4103 memory or threads; LV2009 a model without code; LV3016, LV3017,
-  /// LV3020 the artifact.
+  /// Failures: LV4001, LV4103 memory or threads; LV2009 a model without code or an impossible
+  /// number of threads; LV3010, LV3016, LV3017 the artifact.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
                                                  const SessionOptions &options);
 
@@ -96,7 +96,7 @@ private:
   };
 
   Session() = default;
-  Status findStepEntries();
+  void findStepEntries();
   Status checkStep(std::span<const StepSequence> sequences) const;
   Status checkSlot(int32_t slot) const;
   Status runStep(const StepRun &run, std::span<const StepSequence> sequences, const RowSink &sink);

@@ -1,8 +1,6 @@
-// The integers of a step (ids, starts, slots, past, rows), stored as i32 or i64.
+// The integers of a step: ids, starts, slots, past, rows.
 #ifndef LEVIN_RUNTIME_SESSION_STEPVALUES_H
 #define LEVIN_RUNTIME_SESSION_STEPVALUES_H
-
-#include "runtime/artifact/Manifest.h"
 
 #include <cassert>
 #include <cstddef>
@@ -12,47 +10,34 @@
 
 namespace levin {
 
-/// Writes integers one after the other.
+/// Writes i32 values one after the other.
 class IntegerWriter {
 public:
-  IntegerWriter(std::span<std::byte> bytes, artifact::DType type)
-      : bytes(bytes), wide(type == artifact::DType::I64) {}
+  explicit IntegerWriter(std::span<std::byte> bytes) : bytes(bytes) {}
 
   uint64_t written() const { return count; }
-  uint64_t capacity() const { return bytes.size() / (wide ? 8 : 4); }
 
-  void put(int64_t value) {
-    assert(count < capacity() && "the plan put more into a bucket than it holds");
-    if (wide) {
-      std::memcpy(bytes.data() + count * 8, &value, 8);
-    } else {
-      int32_t narrow = static_cast<int32_t>(value);
-      std::memcpy(bytes.data() + count * 4, &narrow, 4);
-    }
+  void put(int32_t value) {
+    assert((count + 1) * sizeof(value) <= bytes.size() && "the plan overfills a bucket");
+    std::memcpy(bytes.data() + count * sizeof(value), &value, sizeof(value));
     ++count;
   }
   /// Writes `value` to all places that are left.
-  void fill(int64_t value) {
-    while (count < capacity())
+  void fill(int32_t value) {
+    while ((count + 1) * sizeof(value) <= bytes.size())
       put(value);
   }
 
 private:
   std::span<std::byte> bytes;
-  bool wide;
   uint64_t count = 0;
 };
 
-/// Element `index` of integers of type i32 or i64.
-inline int64_t integerAt(std::span<const std::byte> bytes, artifact::DType type, uint64_t index) {
-  int64_t wide = 0;
-  int32_t narrow = 0;
-  if (type == artifact::DType::I64) {
-    std::memcpy(&wide, bytes.data() + index * 8, 8);
-    return wide;
-  }
-  std::memcpy(&narrow, bytes.data() + index * 4, 4);
-  return narrow;
+/// Element `index` of i32 values.
+inline int32_t integerAt(std::span<const std::byte> bytes, uint64_t index) {
+  int32_t value = 0;
+  std::memcpy(&value, bytes.data() + index * sizeof(value), sizeof(value));
+  return value;
 }
 
 } // namespace levin
