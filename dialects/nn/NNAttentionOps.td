@@ -44,7 +44,9 @@ def NN_RotaryOp : NN_LayerOp<"rotary", [AllTypesMatch<["input", "output"]>]> {
         output[.., j]           = input[.., j] cos a - input[.., j + width/2] sin a
         output[.., j + width/2] = input[.., j + width/2] cos a + input[.., j] sin a
 
-    Channels from `width` on pass.  Padding rows are unspecified.
+    Position and frequency are multiplied in float32, as models were trained;
+    the angle is reduced in float64.  Channels from `width` on pass.  Padding
+    rows are unspecified.
 
     Constraints:
       * (C1) `width` is even, at least 2 and at most the head size.

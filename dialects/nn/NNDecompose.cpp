@@ -144,8 +144,9 @@ Value GeluOp::buildElement(OpBuilder &builder, ValueRange operands) {
   ImplicitLocOpBuilder b(getLoc(), builder);
   Value x = operands[0];
   auto number = [&](double n) { return createFloat(b, getLoc(), x.getType(), n); };
-  Value error = math::ErfOp::create(b, arith::MulFOp::create(b, x, number(1 / std::numbers::sqrt2)));
-  Value gate = arith::AddFOp::create(b, error, number(1));
+  // 1 + erf(y) = erfc(-y), which keeps its digits where x is far below zero.
+  Value gate =
+      math::ErfcOp::create(b, arith::MulFOp::create(b, x, number(-1 / std::numbers::sqrt2)));
   return arith::MulFOp::create(b, arith::MulFOp::create(b, x, number(0.5)), gate);
 }
 
