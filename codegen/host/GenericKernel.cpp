@@ -25,6 +25,21 @@ namespace levin::host {
 
 // --- tensors -------------------------------------------------------------------------------------
 
+/// linalg.softmax and the like become the structured ops they stand for.
+static mlir::LogicalResult decomposeAggregates(mlir::func::FuncOp function) {
+  llvm::SmallVector<mlir::linalg::AggregatedOpInterface> aggregates;
+  function.walk([&](mlir::linalg::AggregatedOpInterface op) { aggregates.push_back(op); });
+  for (mlir::linalg::AggregatedOpInterface op : aggregates) {
+    mlir::OpBuilder builder(op);
+    auto values = op.decomposeOperation(builder);
+    if (mlir::failed(values))
+      return op->emitError("cannot be decomposed");
+    op->replaceAllUsesWith(*values);
+    op->erase();
+  }
+  return mlir::success();
+}
+
 /// Sums may be taken in any order: allow it where an op reduces.
 static void allowReassociation(mlir::func::FuncOp function) {
   function.walk([](mlir::linalg::LinalgOp op) {
@@ -261,7 +276,7 @@ static void expandCopies(mlir::func::FuncOp function) {
 
 mlir::FailureOr<GenericKernel> lowerGenericKernel(mlir::func::FuncOp kernel, llvm::StringRef name,
                                                   const KernelSignature &signature) {
-  if (mlir::failed(decomposeAll(kernel)))
+  if (mlir::failed(decomposeAll(kernel)) || mlir::failed(decomposeAggregates(kernel)))
     return mlir::failure();
   if (mlir::failed(runPasses(kernel, [](mlir::OpPassManager &manager) {
         manager.addPass(mlir::createCanonicalizerPass());
