@@ -17,8 +17,8 @@ uint64_t alignUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) & ~(alignment - 1);
 }
 
-// Header and manifest, up to where the segments begin.
-std::string frontOf(const Manifest &manifest) {
+// Header and manifest, up to where `segmentsBytes` bytes of segments begin.
+std::string frontOf(const Manifest &manifest, uint64_t segmentsBytes) {
   std::string encoded = encodeManifest(manifest);
   Header header;
   header.major = formatMajor;
@@ -26,9 +26,8 @@ std::string frontOf(const Manifest &manifest) {
   header.manifestOffset = headerBytes;
   header.manifestBytes = encoded.size();
   header.segmentsOffset = alignUp(headerBytes + encoded.size(), segmentAlignment);
-  if (!manifest.segments.empty())
-    header.segmentsBytes = manifest.segments.back().offset + manifest.segments.back().size;
-  header.fileBytes = header.segmentsOffset + header.segmentsBytes;
+  header.segmentsBytes = segmentsBytes;
+  header.fileBytes = header.segmentsOffset + segmentsBytes;
   header.features = manifest.features;
   header.manifestDigest = sha256(encoded);
   HeaderBytes head = encode(header);
@@ -36,6 +35,14 @@ std::string frontOf(const Manifest &manifest) {
   front += encoded;
   front.resize(header.segmentsOffset);
   return front;
+}
+
+// Where the last segment ends.
+uint64_t bytesOf(std::span<const std::string> segments) {
+  uint64_t end = 0;
+  for (const std::string &segment : segments)
+    end = alignUp(end, segmentAlignment) + segment.size();
+  return end;
 }
 
 // That the reader would take the file.  What it refuses is our own mistake, not the user's.
@@ -59,7 +66,7 @@ void placeSegments(Manifest &manifest, std::span<const std::string> segments) {
   uint64_t end = 0;
   for (const std::string &bytes : segments) {
     Segment segment;
-    segment.offset = alignUp(end, segment.alignment);
+    segment.offset = alignUp(end, segmentAlignment);
     segment.size = bytes.size();
     segment.digest = sha256(bytes);
     end = segment.offset + segment.size;
@@ -71,11 +78,10 @@ void placeSegments(Manifest &manifest, std::span<const std::string> segments) {
 }
 
 std::string serialiseUnchecked(const Manifest &manifest, std::span<const std::string> segments) {
-  std::string file = frontOf(manifest);
-  uint64_t base = file.size();
-  for (size_t i = 0; i < segments.size() && i < manifest.segments.size(); ++i) {
-    file.resize(base + alignUp(file.size() - base, segmentAlignment));
-    file += segments[i];
+  std::string file = frontOf(manifest, bytesOf(segments));
+  for (const std::string &segment : segments) {
+    file.resize(alignUp(file.size(), segmentAlignment)); // the front is a multiple too
+    file += segment;
   }
   return file;
 }
@@ -91,7 +97,7 @@ Status writeArtifact(const std::string &path, Manifest manifest,
   placeSegments(manifest, segments);
   LEVIN_RETURN_IF_ERROR(checkBeforeWriting(manifest, segments));
   LEVIN_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path));
-  std::string front = frontOf(manifest);
+  std::string front = frontOf(manifest, bytesOf(segments));
   LEVIN_RETURN_IF_ERROR(file.write(front));
   for (size_t i = 0; i < segments.size(); ++i) {
     uint64_t start = front.size() + manifest.segments[i].offset;
