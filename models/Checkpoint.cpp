@@ -130,7 +130,7 @@ static Result<Checkpoint> readIndexed(const std::string &folder, bool requireFil
         .note("fix", "finish the download of the folder");
   if (none) {
     checkpoint.notes.push_back(
-        fmt::format("the {} weight files are absent: names were checked against {}, shapes and "
+        fmt::format("no weight file is there ({} in all): names were checked against {}, shapes and "
                     "types were not checked",
                     checkpoint.files.size(), indexName));
     return checkpoint;
