@@ -1,5 +1,6 @@
 #include "runtime/text/Regex.h"
 
+#include "runtime/text/RegexSyntax.h"
 #include "runtime/text/Unicode.h"
 #include "runtime/text/Utf8.h"
 
@@ -56,6 +57,7 @@ Result<Regex> Regex::compile(std::string_view pattern, std::string where) {
     return makeError(ErrorCode::TokenizerKind, "{}: the pattern is too long", where)
         .note("have", fmt::format("{} bytes", pattern.size()))
         .note("need", fmt::format("at most {}", maxPatternBytes));
+  LEVIN_ASSIGN_OR_RETURN(std::string translated, pcreSyntax(pattern, where));
   auto compiled = std::make_shared<Compiled>();
   pcre2_compile_context *context = pcre2_compile_context_create(nullptr);
   pcre2_set_newline(context, PCRE2_NEWLINE_LF);
@@ -64,7 +66,7 @@ Result<Regex> Regex::compile(std::string_view pattern, std::string where) {
   PCRE2_SIZE place = 0;
   // NEVER_BACKSLASH_C: \C could stop within a code point.
   uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
-  compiled->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+  compiled->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                                  options, &error, &place, context);
   pcre2_compile_context_free(context);
   if (!compiled->code)
