@@ -313,12 +313,8 @@ Result<uint64_t> weightFileBytes(mlir::ModuleOp module, const WeightIndex &weigh
   ParameterBuilder builder(module, weights);
   LEVIN_RETURN_IF_ERROR(builder.run());
   uint64_t total = 0;
-  for (uint32_t index : builder.usedFiles) {
-    LEVIN_ASSIGN_OR_RETURN(
-        File file, File::open(weights.folder + "/" + weights.files[index],
-                              ErrorCode::WeightsMissing));
-    total += file.size();
-  }
+  for (uint32_t file : builder.usedFiles)
+    total += weights.sizes[file];
   return total;
 }
 

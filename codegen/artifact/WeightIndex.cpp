@@ -24,6 +24,7 @@ Result<WeightIndex> WeightIndex::read(const std::string &folder, std::vector<std
             .note("fix", "keep one of them in the folder");
     }
     index.files.push_back(name);
+    index.sizes.push_back(content.file().size());
   }
   return index;
 }

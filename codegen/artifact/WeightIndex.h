@@ -23,6 +23,7 @@ struct WeightTensor {
 struct WeightIndex {
   std::string folder;
   std::vector<std::string> files; // names within the folder, sorted
+  std::vector<uint64_t> sizes;    // bytes of each file
   std::map<std::string, WeightTensor> tensors;
 
   /// Reads the headers of `files` (names within `folder`).

@@ -12,4 +12,12 @@ namespace levin::pipelines {
 #include "passes/pipelines/Passes.h.inc"
 } // namespace levin::pipelines
 
+namespace levin {
+
+/// Registers all passes of the project, the upstream passes that its pipelines use, and
+/// `levin-host-pipeline`.
+void registerLevinPasses();
+
+} // namespace levin
+
 #endif // LEVIN_PASSES_PIPELINES_PASSES_H

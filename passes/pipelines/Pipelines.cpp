@@ -20,7 +20,6 @@ void buildInput(OpPassManager &pm, const HostOptions &) {
   pm.addPass(mlir::createSymbolDCEPass());
   pm.addPass(mlir::createCanonicalizerPass());
   pm.addPass(mlir::createCSEPass());
-  pm.addPass(createVerifyInputPass({/*final=*/true}));
 }
 
 // Static functions, one step for each bucket, of the ops that kernels are made of.
@@ -39,7 +38,6 @@ void buildSpecialise(OpPassManager &pm, const HostOptions &options) {
   pm.addPass(createNormalisePass());
   pm.addPass(mlir::createCanonicalizerPass());
   pm.addPass(mlir::createCSEPass());
-  pm.addPass(createVerifyStaticPass());
 }
 
 // Kernels, and functions that only dispatch them.
@@ -48,20 +46,22 @@ void buildFuse(OpPassManager &pm, const HostOptions &) {
   pm.addPass(fuse::createFuseGroupPass());
   pm.addPass(fuse::createFusePackPass());
   pm.addPass(fuse::createFuseFormKernelsPass());
-  pm.addPass(fuse::createFuseVerifyPass());
 }
 
 // Programs: commands on bytes.
 void buildPlan(OpPassManager &pm, const HostOptions &) {
   pm.addPass(plan::createPlanMemoryPass());
-  pm.addPass(plan::createPlanVerifyPass());
 }
 
 constexpr Phase phases[] = {
-    {"input", "a checked module without calls", buildInput},
-    {"specialise", "static functions, one step for each bucket", buildSpecialise},
-    {"fuse", "kernels, and functions that dispatch them", buildFuse},
-    {"plan", "programs: commands on bytes", buildPlan},
+    {"input", "a checked module without calls", buildInput,
+     [](OpPassManager &pm) { pm.addPass(createVerifyInputPass({/*final=*/true})); }},
+    {"specialise", "static functions, one step for each bucket", buildSpecialise,
+     [](OpPassManager &pm) { pm.addPass(createVerifyStaticPass()); }},
+    {"fuse", "kernels, and functions that dispatch them", buildFuse,
+     [](OpPassManager &pm) { pm.addPass(fuse::createFuseVerifyPass()); }},
+    {"plan", "programs: commands on bytes", buildPlan,
+     [](OpPassManager &pm) { pm.addPass(plan::createPlanVerifyPass()); }},
 };
 
 // The options of `levin-host-pipeline`, for tests.
@@ -92,11 +92,16 @@ struct HostPipelineOptions : mlir::PassPipelineOptions<HostPipelineOptions> {
 llvm::ArrayRef<Phase> hostPhases() { return phases; }
 
 void buildHostPipeline(OpPassManager &manager, const HostOptions &options) {
-  for (const Phase &phase : phases)
+  for (const Phase &phase : phases) {
     phase.build(manager, options);
+    phase.verify(manager);
+  }
 }
 
-void registerLevinPasses() {
+} // namespace levin::pipelines
+
+void levin::registerLevinPasses() {
+  using namespace levin::pipelines;
   interfaces::registerInterfacesPasses();
   registerPipelinesPasses();
   fuse::registerFusePasses();
@@ -107,9 +112,7 @@ void registerLevinPasses() {
   mlir::registerSymbolDCEPass();
   mlir::PassPipelineRegistration<HostPipelineOptions>(
       "levin-host-pipeline", "Everything between a model and programs for the host.",
-      [](OpPassManager &manager, const HostPipelineOptions &options) {
+      [](mlir::OpPassManager &manager, const HostPipelineOptions &options) {
         buildHostPipeline(manager, options.get());
       });
 }
-
-} // namespace levin::pipelines

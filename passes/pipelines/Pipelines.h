@@ -2,6 +2,8 @@
 #ifndef LEVIN_PASSES_PIPELINES_PIPELINES_H
 #define LEVIN_PASSES_PIPELINES_PIPELINES_H
 
+#include "passes/pipelines/Passes.h"
+
 #include "mlir/Pass/PassManager.h"
 
 #include <cstdint>
@@ -23,12 +25,13 @@ struct HostOptions {
   std::string dtype = "auto"; // of weight matrices: auto, f32, bf16, f16
 };
 
-/// A stretch of the pipeline that ends in a verify pass.  Dumps, plugins' passes and --stop-after
-/// name it.
+/// A stretch of the pipeline, and the pass that closes it: it states what later phases rely on, and
+/// runs once more after passes that were inserted.  Dumps, insertions and --stop-after name a phase.
 struct Phase {
   llvm::StringLiteral name;
   llvm::StringLiteral summary;
   void (*build)(mlir::OpPassManager &, const HostOptions &);
+  void (*verify)(mlir::OpPassManager &);
 };
 
 /// The phases of the host target that change IR, in order: input, specialise, fuse, plan.  Code
@@ -37,10 +40,6 @@ llvm::ArrayRef<Phase> hostPhases();
 
 /// All of them.
 void buildHostPipeline(mlir::OpPassManager &manager, const HostOptions &options);
-
-/// Registers the project's passes, the upstream passes that the pipeline uses, and
-/// `levin-host-pipeline`.
-void registerLevinPasses();
 
 } // namespace levin::pipelines
 

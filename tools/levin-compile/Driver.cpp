@@ -1,0 +1,350 @@
+#include "tools/levin-compile/Driver.h"
+
+#include "codegen/artifact/ArtifactBuilder.h"
+#include "codegen/host/HostCodegen.h"
+#include "dialects/Dialects.h"
+#include "dialects/exec/Exec.h"
+#include "dialects/nn/NN.h"
+#include "runtime/artifact/Write.h"
+#include "runtime/base/File.h"
+#include "tools/common/CommandLine.h"
+#include "tools/common/Format.h"
+#include "tools/common/Report.h"
+#include "tools/levin-compile/Diagnostics.h"
+#include "tools/levin-compile/Input.h"
+#include "tools/levin-compile/PassRunner.h"
+#include "tools/levin-compile/PlanReport.h"
+#include "tools/levin-compile/WeightsLink.h"
+#include "tools/levin-opt/PluginLoader.h"
+
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "llvm/Support/ThreadPool.h"
+
+#include <filesystem>
+
+namespace levin::compile {
+namespace {
+
+constexpr uint64_t defaultContext = 8192;
+
+class Driver {
+public:
+  explicit Driver(const Options &options)
+      : options(options), progress(options.progress),
+        pool(llvm::hardware_concurrency(static_cast<unsigned>(options.threads))) {}
+
+  Status run();
+
+private:
+  Status prepareContext();
+  Status import();
+  Status chooseExtents();
+  Status lower();
+  Status plan();
+  Status readWeights();
+  Status generateCode();
+  Status writeOutput();
+  Status emitIr();
+  PlanChoices choices();
+  std::vector<std::pair<std::string, std::string>> recordedOptions() const;
+  std::string outputPath() const {
+    return options.output.empty() ? input.name + ".lvn" : options.output;
+  }
+  bool stopsAfter(std::string_view phase) const { return options.stopAfter == phase; }
+
+  const Options &options;
+  tool::Progress progress;
+  llvm::DefaultThreadPool pool;
+  std::optional<mlir::MLIRContext> context;
+  std::optional<Diagnostics> diagnostics;
+  std::optional<PassRunner> passes;
+  std::vector<host::HostTarget> targets;
+  Input input;
+  StateExtents extents;
+  pipelines::HostOptions host;
+  uint64_t maxContext = 0;
+  PlanReport report;
+  artifact::WeightIndex weights;
+  host::HostModule code;
+};
+
+Status Driver::prepareContext() {
+  mlir::DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  registerLevinDialects(registry);
+  registerLevinPasses();
+  for (const std::string &plugin : options.plugins)
+    LEVIN_RETURN_IF_ERROR(tool::loadPlugin(plugin, tool::PluginKind::Levin, registry));
+  context.emplace(registry, mlir::MLIRContext::Threading::DISABLED);
+  if (options.threads != 1)
+    context->setThreadPool(pool);
+  diagnostics.emplace(*context);
+  return enableRemarks(*context, options.remarks);
+}
+
+Status Driver::import() {
+  progress.begin("import");
+  LEVIN_ASSIGN_OR_RETURN(input, loadInput(options, *context, *diagnostics));
+  progress.end(input.summary);
+  for (const std::string &note : input.notes)
+    progress.note("note: " + note);
+  for (const std::string &warning : input.warnings)
+    tool::reportWarning(warning, options.json);
+  return {};
+}
+
+// Slots, context and buckets from the options, and from what the input leaves open.
+Status Driver::chooseExtents() {
+  extents = stateExtentsOf(*input.module);
+  host.dtype = options.dtype;
+  host.slots = static_cast<int64_t>(options.slots);
+  if (extents.fixedSlots)
+    host.slots = *extents.fixedSlots;
+  uint64_t asked = options.maxContext.value_or(defaultContext);
+  if (extents.blockTokens && extents.fixedBlocks) {
+    maxContext = static_cast<uint64_t>(*extents.fixedBlocks * extents.blockTokens);
+    if (options.maxContext.value_or(0) > maxContext)
+      return makeError(ErrorCode::OptionValue, "--max-context {} is more than the step holds",
+                       asked)
+          .note("have", fmt::format("{} blocks of {} tokens", *extents.fixedBlocks,
+                                    extents.blockTokens))
+          .note("need", fmt::format("at most {}", maxContext));
+  } else {
+    maxContext = asked;
+    if (extents.blockTokens)
+      host.blocks = static_cast<int64_t>((asked + static_cast<uint64_t>(extents.blockTokens) - 1) /
+                                         static_cast<uint64_t>(extents.blockTokens));
+  }
+  host.buckets = defaultBuckets(options.slots);
+  if (!options.buckets.empty()) {
+    LEVIN_ASSIGN_OR_RETURN(host.buckets, parseBuckets(options.buckets, options.slots));
+  }
+  return {};
+}
+
+Status Driver::lower() {
+  passes.emplace(options, *context, *diagnostics);
+  LEVIN_RETURN_IF_ERROR(passes->prepare(host));
+  auto phases = pipelines::hostPhases();
+  progress.begin("lower", phases.size());
+  for (size_t i = 0; i < phases.size(); ++i) {
+    progress.update(i, phases[i].name.str());
+    LEVIN_RETURN_IF_ERROR(passes->run(i, *input.module));
+    if (stopsAfter(phases[i].name)) {
+      progress.end("stopped after " + options.stopAfter);
+      return {};
+    }
+  }
+  unsigned kernels = 0;
+  input.module->walk([&](mlir::func::FuncOp) { ++kernels; });
+  report.memory = plan::memoryPlanOf(*input.module);
+  progress.end(fmt::format("{} programs, {} kernels", report.memory.programs.size(), kernels));
+  return {};
+}
+
+PlanChoices Driver::choices() {
+  PlanChoices result;
+  mlir::ModuleOp module = *input.module;
+  if (extents.hasStep && !extents.fixedSlots)
+    result.slots = options.slots;
+  if (extents.blockTokens && !extents.fixedBlocks)
+    result.context = maxContext;
+  // The arguments of the step are gone; its states scale with both extents or with slots alone.
+  uint64_t fixed = 0, growing = 0;
+  for (auto program : module.getOps<exec::ProgramOp>()) {
+    for (auto bind : program.getBody().getOps<exec::BindOp>()) {
+      if (bind.getKind() != exec::BindKind::State)
+        continue;
+      auto type = llvm::cast<mlir::RankedTensorType>(bind.getType());
+      bool grows = type.getRank() == 5 && type.getDimSize(2) == host.blocks;
+      (grows ? growing : fixed) += plan::byteSizeOf(type).value_or(0);
+    }
+    if (fixed || growing)
+      break;
+  }
+  uint64_t slots = static_cast<uint64_t>(host.slots), blocks = static_cast<uint64_t>(host.blocks);
+  uint64_t block = static_cast<uint64_t>(std::max<int64_t>(extents.blockTokens, 1));
+  result.stateBytes = [=](uint64_t wantedSlots, uint64_t context) {
+    uint64_t wantedBlocks = (context + block - 1) / block;
+    return fixed / slots * wantedSlots + growing / slots / blocks * wantedSlots * wantedBlocks;
+  };
+  result.dtype = options.dtype;
+  result.weightBytes = [module](uint64_t bytes) mutable {
+    uint64_t total = 0;
+    mlir::SymbolTable symbols(module);
+    for (auto weight : module.getOps<exec::WeightOp>()) {
+      uint64_t size = static_cast<uint64_t>(weight.getPlace()[1]);
+      auto parameter = symbols.lookup<nn::ParameterOp>(weight.getParameter());
+      auto type = llvm::cast<mlir::RankedTensorType>(parameter.getType());
+      uint64_t element = std::max<uint64_t>(type.getElementTypeBitWidth() / 8, 1);
+      total += type.getRank() >= 2 && element > bytes ? size / element * bytes : size;
+    }
+    return total;
+  };
+  return result;
+}
+
+Status Driver::plan() {
+  report.machineBytes = options.memory.value_or(machineMemory());
+  if (extents.hasStep) {
+    report.slots = static_cast<uint64_t>(host.slots);
+    report.maxContext = maxContext;
+  }
+  progress.begin("plan");
+  progress.end(report.line());
+  return checkFits(report, choices());
+}
+
+// Before any code is made, so that absent weights are told at once.
+Status Driver::readWeights() {
+  LEVIN_ASSIGN_OR_RETURN(weights,
+                         artifact::WeightIndex::read(input.weightFolder, input.weightFiles));
+  return artifact::weightFileBytes(*input.module, weights).takeStatus();
+}
+
+Status Driver::generateCode() {
+  host::HostCodegenOptions codegen;
+  codegen.templates = options.kernels == "auto";
+  codegen.keepIr = !options.dumpPhases.empty();
+  codegen.progress = [&](size_t done, size_t) { progress.update(done); };
+  auto kernels = input.module->lookupSymbol<mlir::ModuleOp>("kernels");
+  if (!kernels)
+    return {}; // functions that only return what they are given
+  auto all = kernels.getOps<mlir::func::FuncOp>();
+  uint64_t count = static_cast<uint64_t>(std::distance(all.begin(), all.end()));
+  progress.begin("codegen", count * targets.size());
+  auto made = host::compileKernels(kernels, targets, codegen);
+  if (mlir::failed(made))
+    return diagnostics->take(ErrorCode::PassFailed, "code generation failed")
+        .note("phase", "codegen");
+  code = std::move(*made);
+  LEVIN_RETURN_IF_ERROR(artifact::setLaunchGrids(*input.module, code));
+  uint64_t templates = 0;
+  for (const host::HostKernel &kernel : code.kernels) {
+    LEVIN_RETURN_IF_ERROR(passes->dump("5-codegen/" + kernel.name + ".mlir", kernel.ir));
+    templates += kernel.method != "tiled" && kernel.method != "plain";
+  }
+  std::string names;
+  for (const host::HostTarget &target : targets)
+    names += (names.empty() ? "" : ", ") + target.name;
+  progress.end(fmt::format("{} kernels, {} from templates, for {}", code.kernels.size(), templates,
+                           names));
+  return {};
+}
+
+// What changes the artifact, without paths.
+std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const {
+  std::vector<std::pair<std::string, std::string>> list;
+  std::string buckets, names, inserted, overrides;
+  for (const pipelines::Bucket &bucket : host.buckets)
+    buckets += (buckets.empty() ? "" : ",") + textOf(bucket);
+  for (const host::HostTarget &target : targets)
+    names += (names.empty() ? "" : ",") + target.name;
+  for (const std::string &text : options.insertions)
+    inserted += (inserted.empty() ? "" : ";") + text;
+  for (const std::string &text : options.overrides)
+    overrides += (overrides.empty() ? "" : ",") + text;
+  if (extents.hasStep) {
+    list.push_back({"buckets", buckets});
+    list.push_back({"slots", std::to_string(host.slots)});
+    list.push_back({"max-context", std::to_string(maxContext)});
+  }
+  list.push_back({"target", names});
+  list.push_back({"dtype", options.dtype});
+  list.push_back({"kernels", options.kernels});
+  if (!inserted.empty())
+    list.push_back({"insert", inserted});
+  if (!overrides.empty())
+    list.push_back({"override", overrides});
+  return list;
+}
+
+Status Driver::writeOutput() {
+  artifact::ArtifactInput parts;
+  parts.module = *input.module;
+  parts.code = &code;
+  parts.weights = &weights;
+  for (const auto &[name, path] : input.assets) {
+    LEVIN_ASSIGN_OR_RETURN(std::string content,
+                           readFile(path, uint64_t(1) << 30, ErrorCode::ModelFolder));
+    parts.assets.push_back({name, std::move(content)});
+  }
+  parts.producer = {tool::versionLine("levin-compile"),
+                    {input.sourceDigest.begin(), input.sourceDigest.end()},
+                    recordedOptions()};
+  if (extents.hasStep) {
+    parts.slots = static_cast<uint64_t>(host.slots);
+    parts.maxContext = maxContext;
+  }
+  parts.pipeline = passes->text();
+  LEVIN_ASSIGN_OR_RETURN(uint64_t total, artifact::weightFileBytes(*input.module, weights));
+  progress.begin("weights", total, tool::Progress::Unit::Bytes);
+  LEVIN_ASSIGN_OR_RETURN(artifact::ArtifactContents contents,
+                         artifact::buildArtifact(parts, [&](uint64_t done, uint64_t) {
+                           progress.update(done);
+                         }));
+  progress.end(fmt::format("{} files, {}", contents.manifest.weightFiles.size(),
+                           tool::humanBytes(total)));
+  progress.begin("write");
+  std::string path = outputPath();
+  LEVIN_RETURN_IF_ERROR(artifact::writeArtifact(path, contents.manifest, contents.segments));
+  if (!contents.manifest.weightFiles.empty())
+    LEVIN_RETURN_IF_ERROR(linkWeights(path, input.weightFolder));
+  std::error_code ignored;
+  progress.end(fmt::format("{} ({})", path,
+                           tool::humanBytes(std::filesystem::file_size(path, ignored))));
+  return {};
+}
+
+// The IR at the end of the phase that --stop-after names.
+Status Driver::emitIr() {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  input.module->print(stream);
+  text += "\n";
+  if (!options.output.empty())
+    return writeFile(options.output, text);
+  tool::Output output;
+  output.write(text);
+  return output.finish();
+}
+
+Status Driver::run() {
+  LEVIN_ASSIGN_OR_RETURN(targets, parseTargets(options.targets));
+  LEVIN_RETURN_IF_ERROR(prepareContext());
+  if (options.printPipeline) {
+    host.buckets = defaultBuckets(options.slots);
+    host.dtype = options.dtype;
+    passes.emplace(options, *context, *diagnostics);
+    LEVIN_RETURN_IF_ERROR(passes->prepare(host));
+    tool::Output output;
+    output.write(passes->text());
+    return output.finish();
+  }
+  if (options.input.empty())
+    return makeError(ErrorCode::Usage, "no model is given")
+        .note("fix", "levin-compile FOLDER or levin-compile FILE.mlir");
+  LEVIN_RETURN_IF_ERROR(import());
+  LEVIN_RETURN_IF_ERROR(chooseExtents());
+  LEVIN_RETURN_IF_ERROR(lower());
+  bool early = !options.stopAfter.empty() && !stopsAfter("codegen") && !stopsAfter("artifact");
+  if (early)
+    return emitIr();
+  LEVIN_RETURN_IF_ERROR(plan());
+  if (options.planOnly) {
+    tool::Output output;
+    output.write(options.json ? report.json() : report.table() + report.line() + "\n");
+    return output.finish();
+  }
+  LEVIN_RETURN_IF_ERROR(readWeights());
+  LEVIN_RETURN_IF_ERROR(generateCode());
+  return stopsAfter("codegen") ? emitIr() : writeOutput();
+}
+
+} // namespace
+
+Status compile(const Options &options) { return Driver(options).run(); }
+
+} // namespace levin::compile
