@@ -33,6 +33,7 @@ private:
   /// The bucket that does most tokens for its time, or nothing useful: buckets.size().
   size_t mostEfficient(const Position &at) const;
   double restCost(Position at) const;
+  size_t cheapestStart(const Position &at, size_t otherwise) const;
 
   std::span<const Bucket> buckets;
   std::span<const StepWork> work;
@@ -92,6 +93,25 @@ double Planner::restCost(Position at) const {
   return cost;
 }
 
+/// The bucket with which the cheapest plan begins; `otherwise` of equally cheap ones.
+size_t Planner::cheapestStart(const Position &at, size_t otherwise) const {
+  auto costFrom = [&](size_t bucket) {
+    Position after = at;
+    if (fill(buckets[bucket], after, nullptr) == 0)
+      return std::numeric_limits<double>::infinity();
+    return costOf(buckets[bucket]) + restCost(after);
+  };
+  double bestCost = costFrom(otherwise);
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    double cost = costFrom(i);
+    if (cost < bestCost) {
+      otherwise = i;
+      bestCost = cost;
+    }
+  }
+  return otherwise;
+}
+
 Result<std::vector<StepRun>> Planner::plan() {
   // Far from the end every choice but the most efficient one wastes time, and looking at all would
   // take long; near the end each beginning is compared.
@@ -110,19 +130,8 @@ Result<std::vector<StepRun>> Planner::plan() {
                        "no bucket of the artifact can do sequence {} of the step", at.sequence)
           .note("have", fmt::format("{} buckets, none with room for its logits", buckets.size()))
           .note("fix", "compile with more rows: --buckets TOKENSxSEQUENCESxROWS");
-    if (left <= careful * largest) {
-      double bestCost = std::numeric_limits<double>::infinity();
-      for (size_t i = 0; i < buckets.size(); ++i) {
-        Position after = at;
-        if (fill(buckets[i], after, nullptr) == 0)
-          continue;
-        double cost = costOf(buckets[i]) + restCost(after);
-        if (cost < bestCost) {
-          best = i;
-          bestCost = cost;
-        }
-      }
-    }
+    if (left <= careful * largest)
+      best = cheapestStart(at, best);
     StepRun run;
     run.bucket = static_cast<uint32_t>(best);
     left -= fill(buckets[best], at, &run.parts);

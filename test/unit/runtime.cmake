@@ -1,0 +1,30 @@
+# hal, session, capi.
+
+# Kernels of a model made by hand, linked as code generation links its own.
+set(LEVIN_TOY_KERNELS ${CMAKE_CURRENT_BINARY_DIR}/toy_kernels.so)
+add_custom_command(OUTPUT ${LEVIN_TOY_KERNELS}
+  COMMAND ${CMAKE_C_COMPILER} -O2 -fPIC -fno-builtin -ffreestanding -fno-stack-protector
+    -fno-asynchronous-unwind-tables -shared -nostdlib -Wl,--hash-style=gnu -Wl,-z,relro
+    -Wl,-z,separate-code -Wl,--build-id=none -fuse-ld=lld
+    ${CMAKE_CURRENT_SOURCE_DIR}/session/toy_kernels.c -o ${LEVIN_TOY_KERNELS}
+  DEPENDS session/toy_kernels.c VERBATIM)
+add_custom_target(LevinToyKernels DEPENDS ${LEVIN_TOY_KERNELS})
+add_library(LevinToyModel STATIC session/ToyModel.cpp)
+add_dependencies(LevinToyModel LevinToyKernels)
+target_compile_definitions(LevinToyModel PRIVATE LEVIN_TOY_KERNELS="${LEVIN_TOY_KERNELS}")
+target_link_libraries(LevinToyModel PUBLIC LevinSession LevinArtifactWriter GTest::gtest)
+
+levin_add_unit_test(hal-test
+  hal/HostTest.cpp
+  hal/ThreadPoolTest.cpp
+  LIBS LevinHal)
+target_compile_definitions(hal-test PRIVATE LEVIN_TOY_KERNELS="${LEVIN_TOY_KERNELS}")
+add_dependencies(hal-test LevinToyKernels)
+
+levin_add_unit_test(session-test
+  session/EngineTest.cpp
+  session/LoaderTest.cpp
+  session/SamplerTest.cpp
+  session/SessionTest.cpp
+  session/StepPlanTest.cpp
+  LIBS LevinToyModel)
