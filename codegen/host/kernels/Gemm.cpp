@@ -120,6 +120,7 @@ void Gemm::emitDepthBlock(Value row, Value rows, Value panel, Value panels, Valu
     Value thisPanel = e.add(panel, p);
     for (auto [factor, sum] : llvm::zip(factors, sums)) {
       MicroTile tile;
+      tile.columns = tile.bStride = panelWidth;
       tile.depth = count;
       tile.depthUnrolls = k % 8 == 0;
       tile.a = copyInput ? inputBlock : input;

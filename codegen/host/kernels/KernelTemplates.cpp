@@ -6,6 +6,7 @@ llvm::ArrayRef<const KernelTemplate *> hostKernelTemplates() {
   static const KernelTemplate *const templates[] = {
       &kernels::matmulKernel(),
       &kernels::groupedLinearKernel(),
+      &kernels::lightningKernel(),
   };
   return templates;
 }

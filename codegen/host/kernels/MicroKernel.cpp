@@ -8,101 +8,128 @@ static constexpr int64_t unroll = 8;
 // An FMA takes four cycles and two start in each: fewer sums than this wait for each other.
 static constexpr int64_t sumsInFlight = 8;
 
-int64_t maxTileRows(const HostTarget &target) { return target.vectorRegisters >= 32 ? 12 : 6; }
-
 // So many steps of k ahead a matrix that streams from memory is fetched.
 static constexpr int64_t prefetchDistance = 32;
 
-/// How many sets of sums a tile keeps, each for every n-th k.
-static int64_t sumSets(int64_t rows) {
-  if (rows >= 3)
-    return 1;
-  return sumsInFlight / (rows * 2);
+int64_t maxTileRows(const HostTarget &target) { return target.vectorRegisters >= 32 ? 12 : 6; }
+
+namespace {
+/// A tile's product for one or two vectors of columns.
+struct ColumnStrip {
+  Emit &e;
+  const MicroTile &t;
+  int64_t column, vectors;
+  int64_t sets; // of sums, each for every n-th k
+
+  ColumnStrip(Emit &e, const MicroTile &t, int64_t column, int64_t vectors)
+      : e(e), t(t), column(column), vectors(vectors),
+        sets(std::max<int64_t>(1, sumsInFlight / (t.rows * vectors))) {}
+
+  int64_t bOffset(int64_t v) const {
+    int64_t at = column + v * e.lanes;
+    return t.bGroup ? at / t.bGroup * t.bGroupStride + at % t.bGroup : at;
+  }
+
+  void fetchAhead(Value bRow, int64_t count);
+  SmallVector<Value> steps(Value k, ValueRange carried, int64_t count);
+  void finish(ArrayRef<Value> sums);
+  void emit();
+};
+} // namespace
+
+/// Asks for the lines of B that are read some steps from now, inside the buffer.
+void ColumnStrip::fetchAhead(Value bRow, int64_t count) {
+  auto type = llvm::cast<mlir::MemRefType>(t.b.getType());
+  int64_t last = std::max<int64_t>(type.getNumElements() - unroll * t.bStride, 0);
+  int64_t line = 512 / type.getElementTypeBitWidth();
+  Value ahead = e.min(e.add(bRow, prefetchDistance * t.bStride), e.index(last));
+  for (int64_t at = 0; at < count * t.bStride; at += line)
+    e.prefetch(t.b, e.add(ahead, at));
 }
 
-/// Two vectors of columns, from `column` on.
-static void emitColumns(Emit &e, const MicroTile &t, int64_t column) {
-  int64_t sets = sumSets(t.rows), vectors = 2;
-  SmallVector<Value> sums;
-  auto place = [&](int64_t row, int64_t v) {
-    return e.add(t.cBegin, row * t.cStride + column + v * e.lanes);
-  };
-  // From zero, and added to C at the end: the sum of short sums is more exact than one long one.
-  sums.assign(sets * t.rows * vectors, e.splat(0, e.lanes));
-
-  auto bType = llvm::cast<mlir::MemRefType>(t.b.getType());
-  int64_t bSize = bType.getNumElements(), lineElements = 512 / bType.getElementTypeBitWidth();
-  auto steps = [&](Value k, ValueRange carried, int64_t count) {
-    SmallVector<Value> next(carried);
-    Value aRow = e.add(t.aBegin, k), bRow = e.add(t.bBegin, e.mul(k, panelWidth));
-    Value ahead;
-    if (t.streams && column == 0)
-      ahead = e.min(e.add(bRow, prefetchDistance * panelWidth),
-                    e.index(bSize - unroll * panelWidth));
-    for (int64_t u = 0; u < count; ++u) {
-      for (int64_t line = 0; ahead && line < panelWidth; line += lineElements)
-        e.prefetch(t.b, e.add(ahead, u * panelWidth + line));
-      Value b[2];
-      for (int64_t v = 0; v < vectors; ++v)
-        b[v] = e.load(t.b, e.add(bRow, u * panelWidth + column + v * e.lanes), e.lanes);
-      for (int64_t row = 0; row < t.rows; ++row) {
-        Value a = e.broadcast(e.loadScalar(t.a, e.add(aRow, row * t.aStride + u)), e.lanes);
-        for (int64_t v = 0; v < vectors; ++v) {
-          Value &sum = next[((u % sets) * t.rows + row) * vectors + v];
-          sum = e.fma(a, b[v], sum);
-        }
+/// `count` steps from k on.
+SmallVector<Value> ColumnStrip::steps(Value k, ValueRange carried, int64_t count) {
+  SmallVector<Value> sums(carried);
+  Value aRow = e.add(t.aBegin, k), bRow = e.add(t.bBegin, e.mul(k, t.bStride));
+  if (t.streams && column == 0)
+    fetchAhead(bRow, count);
+  for (int64_t u = 0; u < count; ++u) {
+    Value b[2];
+    for (int64_t v = 0; v < vectors; ++v)
+      b[v] = e.load(t.b, e.add(bRow, u * t.bStride + bOffset(v)), e.lanes);
+    for (int64_t row = 0; row < t.rows; ++row) {
+      Value a = e.broadcast(e.loadScalar(t.a, e.add(aRow, row * t.aStride + u)), e.lanes);
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value &sum = sums[((u % sets) * t.rows + row) * vectors + v];
+        sum = e.fma(a, b[v], sum);
       }
     }
-    return next;
-  };
-  Value zero = e.index(0);
-  Value whole = t.depthUnrolls ? t.depth : e.mul(e.div(t.depth, unroll), unroll);
-  sums = e.loop(zero, whole, unroll, sums,
-                [&](Value k, ValueRange carried) { return steps(k, carried, unroll); });
-  if (!t.depthUnrolls)
-    sums = e.loop(whole, t.depth, 1, sums,
-                  [&](Value k, ValueRange carried) { return steps(k, carried, 1); });
+  }
+  return sums;
+}
 
+/// Adds the sets up and brings the sums into C.
+void ColumnStrip::finish(ArrayRef<Value> sums) {
+  Value scale = t.scale ? e.broadcast(t.scale, e.lanes) : Value();
   for (int64_t row = 0; row < t.rows; ++row)
     for (int64_t v = 0; v < vectors; ++v) {
       Value sum = sums[row * vectors + v];
       for (int64_t set = 1; set < sets; ++set)
         sum = e.addf(sum, sums[(set * t.rows + row) * vectors + v]);
-      e.store(e.addf(e.load(t.c, place(row, v), e.lanes), sum), t.c, place(row, v));
+      Value place = e.add(t.cBegin, row * t.cStride + column + v * e.lanes);
+      if (!t.overwrite) {
+        Value old = e.load(t.c, place, e.lanes);
+        sum = scale ? e.fma(scale, old, sum) : e.addf(old, sum);
+      }
+      e.store(sum, t.c, place);
     }
 }
 
-void emitMicroKernel(Emit &e, const MicroTile &tile) {
-  for (int64_t column = 0; column < panelWidth; column += 2 * e.lanes)
-    emitColumns(e, tile, column);
+void ColumnStrip::emit() {
+  // From zero, and added to C at the end: the sum of short sums is more exact than one long one.
+  SmallVector<Value> sums(sets * t.rows * vectors, e.splat(0, e.lanes));
+  Value whole = t.depthUnrolls ? t.depth : e.mul(e.div(t.depth, unroll), unroll);
+  sums = e.loop(e.index(0), whole, unroll, sums,
+                [&](Value k, ValueRange carried) { return steps(k, carried, unroll); });
+  if (!t.depthUnrolls)
+    sums = e.loop(whole, t.depth, 1, sums,
+                  [&](Value k, ValueRange carried) { return steps(k, carried, 1); });
+  finish(sums);
 }
 
-static MicroTile moved(Emit &e, const MicroTile &tile, Value row) {
+void emitMicroKernel(Emit &e, const MicroTile &tile) {
+  for (int64_t column = 0; column < tile.columns; column += 2 * e.lanes)
+    ColumnStrip(e, tile, column, std::min<int64_t>(2, (tile.columns - column) / e.lanes)).emit();
+}
+
+/// `tile` moved down to `row`, with `rows` rows.
+static MicroTile part(Emit &e, const MicroTile &tile, Value row, int64_t rows) {
   MicroTile result = tile;
+  result.rows = rows;
   result.aBegin = e.add(tile.aBegin, e.mul(row, tile.aStride));
   result.cBegin = e.add(tile.cBegin, e.mul(row, tile.cStride));
   return result;
 }
 
-void emitTiles(Emit &e, MicroTile tile, Value rows, int64_t maxRows, int64_t tileRows,
+void emitProduct(Emit &e, const HostTarget &target, const MicroTile &tile, int64_t rows) {
+  int64_t tileRows = ceilDiv(rows, ceilDiv(rows, maxTileRows(target)));
+  emitTiles(e, tile, e.index(rows), rows, tileRows, rows % tileRows);
+}
+
+void emitTiles(Emit &e, const MicroTile &tile, Value rows, int64_t maxRows, int64_t tileRows,
                std::optional<int64_t> rowsRemainder) {
   Value done = e.index(0);
   if (maxRows >= tileRows) {
     done = e.mul(e.div(rows, tileRows), tileRows);
-    e.loop(e.index(0), done, tileRows, [&](Value row) {
-      MicroTile part = moved(e, tile, row);
-      part.rows = tileRows;
-      emitMicroKernel(e, part);
-    });
+    e.loop(e.index(0), done, tileRows,
+           [&](Value row) { emitMicroKernel(e, part(e, tile, row, tileRows)); });
   }
   auto step = [&](int64_t size) {
     Value last = e.add(done, size);
     done = e.either(
         e.less(rows, last), [&] { return SmallVector<Value>{done}; },
         [&] {
-          MicroTile part = moved(e, tile, done);
-          part.rows = size;
-          emitMicroKernel(e, part);
+          emitMicroKernel(e, part(e, tile, done, size));
           return SmallVector<Value>{last};
         })[0];
   };

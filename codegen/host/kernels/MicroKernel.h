@@ -4,34 +4,48 @@
 
 #include "codegen/host/kernels/Emit.h"
 
+#include <optional>
+
 namespace levin::host::kernels {
 
 /// Columns of a panel of a packed weight.
 inline constexpr int64_t panelWidth = 32;
 
-/// How many rows the micro-kernel takes at most: with two vectors of a panel beside them and one
+/// How many rows the micro-kernel takes at most: with two vectors of B beside them and one
 /// broadcast element, their sums fill the registers.
 int64_t maxTileRows(const HostTarget &target);
 
-/// C[rows, 32] += A[rows, depth] B[depth, 32], all of them parts of flat buffers.
+/// C[rows, columns] += A[rows, depth] B[depth, columns], all of them parts of flat buffers.
 struct MicroTile {
-  int64_t rows; // 1 to maxTileRows
-  Value depth;
-  bool depthUnrolls; // `depth` is known to be a multiple of 8
-  Value a, aBegin;   // float32
-  int64_t aStride;   // from row to row
-  Value b, bBegin;   // any float type; from k to k it is panelWidth elements
-  bool streams;      // b is read once: it comes from memory
-  Value c, cBegin;   // float32 scratch
-  int64_t cStride;
+  int64_t rows = 1;         // 1 to maxTileRows
+  int64_t columns = 0;      // a multiple of the vector lanes
+  Value depth;              //
+  bool depthUnrolls = true; // `depth` is known to be a multiple of 8
+  bool streams = false;     // b is read once: it comes from memory
+  Value a, aBegin;          // float32
+  int64_t aStride = 0;      // from row to row
+  Value b, bBegin;          // any float type
+  int64_t bStride = 0;      // from k to k
+  Value c, cBegin;          // float32
+  int64_t cStride = 0;      // from row to row
+
+  /// Columns of B lie in groups of `bGroup`, whose first elements are `bGroupStride` apart; 0: all
+  /// lie side by side.  A group holds whole vectors.
+  int64_t bGroup = 0, bGroupStride = 0;
+
+  bool overwrite = false; // C = A B
+  Value scale;            // C = scale C + A B, if set
 };
 
+/// The product for exactly `tile.rows` rows.
 void emitMicroKernel(Emit &e, const MicroTile &tile);
 
-/// Calls the micro-kernel for `rows` rows, at most `maxRows`: in tiles of `tileRows`, then a
-/// ladder of smaller ones.  Rows are those of `tile`, moved on for each tile; if
-/// `rowsRemainder` is given, it is what is known of `rows` mod `tileRows` besides 0.
-void emitTiles(Emit &e, MicroTile tile, Value rows, int64_t maxRows, int64_t tileRows,
+/// The product for `rows` rows, in equal tiles and one for the rest.
+void emitProduct(Emit &e, const HostTarget &target, const MicroTile &tile, int64_t rows);
+
+/// The product for `rows` rows, at most `maxRows`: in tiles of `tileRows`, then one of
+/// `rowsRemainder` if rows are left; if nothing is known of how many are, a ladder of tiles.
+void emitTiles(Emit &e, const MicroTile &tile, Value rows, int64_t maxRows, int64_t tileRows,
                std::optional<int64_t> rowsRemainder);
 
 } // namespace levin::host::kernels

@@ -1,5 +1,7 @@
 #include "codegen/host/kernels/ProductGroup.h"
 
+#include "codegen/host/kernels/Heads.h"
+
 #include "dialects/exec/Exec.h"
 #include "dialects/moe/Moe.h"
 #include "dialects/nn/NN.h"
@@ -9,12 +11,6 @@
 #include "mlir/IR/Matchers.h"
 
 namespace levin::host::kernels {
-
-static std::optional<unsigned> argumentNumber(Value value) {
-  if (auto argument = llvm::dyn_cast<mlir::BlockArgument>(value))
-    return argument.getArgNumber();
-  return std::nullopt;
-}
 
 static mlir::RankedTensorType tensorType(Value value) {
   return llvm::cast<mlir::RankedTensorType>(value.getType());

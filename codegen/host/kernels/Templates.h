@@ -8,6 +8,7 @@ namespace levin::host::kernels {
 
 const KernelTemplate &matmulKernel();
 const KernelTemplate &groupedLinearKernel();
+const KernelTemplate &lightningKernel();
 
 } // namespace levin::host::kernels
 
