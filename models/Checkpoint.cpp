@@ -129,10 +129,10 @@ static Result<Checkpoint> readIndexed(const std::string &folder, bool requireFil
                                   checkpoint.files.size()))
         .note("fix", "finish the download of the folder");
   if (none) {
-    checkpoint.notes.push_back(
-        fmt::format("no weight file is there ({} in all): names were checked against {}, shapes and "
-                    "types were not checked",
-                    checkpoint.files.size(), indexName));
+    checkpoint.notes.push_back(fmt::format(
+        "no weight file is there ({} in all): names were checked against {}, shapes and "
+        "types were not checked",
+        checkpoint.files.size(), indexName));
     return checkpoint;
   }
   LEVIN_RETURN_IF_ERROR(readIndexedFiles(folder, checkpoint));
@@ -243,7 +243,7 @@ static Status checkNames(const Checkpoint &checkpoint, const std::vector<Expecte
 static Status differences(ErrorCode code, std::string_view what,
                           const std::vector<std::string> &lines) {
   Status failure =
-      makeError(code, "{} tensor{} {}", lines.size(), lines.size() == 1 ? "" : "s", what);
+      makeError(code, "{} tensor{} {}", lines.size(), lines.size() == 1 ? " has" : "s have", what);
   for (size_t i = 0; i < std::min(lines.size(), shownNames); ++i)
     failure.note("tensor", lines[i]);
   if (lines.size() > shownNames)
@@ -270,10 +270,10 @@ Status checkTensors(const Checkpoint &checkpoint, const std::vector<ExpectedTens
       types.push_back(fmt::format("{} is {}", tensor.name, weights::nameOf(stored.dtype)));
   }
   if (!shapes.empty())
-    return differences(ErrorCode::TensorShape, "have another shape than config.json says", shapes)
+    return differences(ErrorCode::TensorShape, "another shape than config.json says", shapes)
         .note("fix", "use the config.json that belongs to these weights");
   if (!types.empty())
-    return differences(ErrorCode::TensorDType, "have a type that cannot be read", types)
+    return differences(ErrorCode::TensorDType, "a type that cannot be read", types)
         .note("need", "BF16, F16, F32 or F64; quantised checkpoints are not read")
         .note("fix", "use the unquantised release of the model");
   return {};
