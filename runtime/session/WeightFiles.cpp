@@ -43,29 +43,20 @@ artifact::DType artifactType(weights::DType type) {
   return artifact::DType::Invalid;
 }
 
-/// Links are followed, since folders of downloaded models consist of them: the folder is the
-/// user's, and what a file holds is checked by its digest.  The name, which is the artifact's, must
-/// not lead out of the folder.
-static bool isPlainName(std::string_view name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == name.npos &&
-         name.find('\0') == name.npos;
-}
-
 static Result<File> findFile(const artifact::WeightFile &wanted,
                              std::span<const std::string> folders) {
-  if (!isPlainName(wanted.name))
-    return makeError(ErrorCode::ArtifactName, "weight file '{}' is not a plain name", wanted.name);
-  std::string looked, other;
+  std::string tried, other;
   uint64_t otherSize = 0;
   for (const std::string &folder : folders) {
-    Result<File> file = File::open(folder + "/" + wanted.name, ErrorCode::WeightsMissing);
+    Result<File> file = File::openBeneath(folder, wanted.name, ErrorCode::WeightsMissing);
     if (file.ok() && file->size() == wanted.size)
       return file;
     if (file.ok() && other.empty()) {
       other = file->path();
       otherSize = file->size();
     }
-    looked += (looked.empty() ? "" : ", ") + folder;
+    if (!file.ok())
+      tried += (tried.empty() ? "" : "; ") + file.status().what();
   }
   if (!other.empty())
     return makeError(ErrorCode::WeightsChanged, "'{}' is not the file that was compiled", other)
@@ -73,7 +64,7 @@ static Result<File> findFile(const artifact::WeightFile &wanted,
         .note("need", fmt::format("{} bytes", wanted.size))
         .note("fix", recompile);
   return makeError(ErrorCode::WeightsMissing, "weight file '{}' is not there", wanted.name)
-      .note("have", "looked in " + looked)
+      .note("have", tried)
       .note("need", fmt::format("a file of {} bytes", wanted.size))
       .note("fix", "give the folder that holds it (--weights DIR)");
 }

@@ -28,3 +28,20 @@ levin_add_unit_test(session-test
   session/SessionTest.cpp
   session/StepPlanTest.cpp
   LIBS LevinToyModel)
+
+levin_add_unit_test(capi-test
+  capi/CapiTest.cpp
+  LIBS LevinToyModel LevinCapi)
+
+# The example of docs/c-api.md, in C and against the shared library.
+add_executable(generate-example ${PROJECT_SOURCE_DIR}/docs/examples/c/generate.c)
+target_include_directories(generate-example PRIVATE ${PROJECT_SOURCE_DIR})
+target_compile_options(generate-example PRIVATE -std=c11 -Wall -Wextra -pedantic)
+target_link_libraries(generate-example PRIVATE levin_shared)
+levin_add_unit_test(capi-example-test
+  capi/ExampleTest.cpp
+  LIBS LevinToyModel)
+target_compile_definitions(capi-example-test PRIVATE
+  LEVIN_EXAMPLE="$<TARGET_FILE:generate-example>"
+  LEVIN_SHARED_LIBRARY="$<TARGET_FILE:levin_shared>")
+add_dependencies(capi-example-test generate-example levin_shared)

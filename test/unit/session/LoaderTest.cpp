@@ -312,12 +312,15 @@ TEST_F(LoaderTest, FilesAreLookedForInOrder) {
   // One of the same size is taken; what it holds is found out next.
   std::ofstream(other.path() + "/w.safetensors") << std::string(files[0].size, 'x');
   EXPECT_EQ(open({other.path(), folder.path()}), "1010");
-  // Links are followed: folders of downloaded models consist of them.
+  // A link is not followed, and the message says so.
   std::filesystem::remove(other.path() + "/w.safetensors");
   std::filesystem::create_symlink(good, other.path() + "/w.safetensors");
-  EXPECT_EQ(open({other.path()}), other.path() + "/w.safetensors");
+  std::vector<std::string> linked = {other.path()};
+  Status status = WeightFiles::open(files, linked).takeStatus();
+  EXPECT_EQ(status.number(), 1016);
+  EXPECT_NE(status.text().find("symbolic link"), std::string::npos);
   std::vector<artifact::WeightFile> escaping = {{"../w.safetensors", 1, {}}};
-  EXPECT_EQ(WeightFiles::open(escaping, std::vector<std::string>{"."}).status().number(), 3014);
+  EXPECT_EQ(WeightFiles::open(escaping, std::vector<std::string>{"."}).status().number(), 1016);
 }
 
 TEST(WeightFolders, Defaults) {
