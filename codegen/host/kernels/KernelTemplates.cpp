@@ -7,6 +7,7 @@ llvm::ArrayRef<const KernelTemplate *> hostKernelTemplates() {
       &kernels::matmulKernel(),
       &kernels::groupedLinearKernel(),
       &kernels::lightningKernel(),
+      &kernels::attentionKernel(),
   };
   return templates;
 }

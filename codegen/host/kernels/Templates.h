@@ -9,6 +9,7 @@ namespace levin::host::kernels {
 const KernelTemplate &matmulKernel();
 const KernelTemplate &groupedLinearKernel();
 const KernelTemplate &lightningKernel();
+const KernelTemplate &attentionKernel();
 
 } // namespace levin::host::kernels
 
