@@ -8,6 +8,7 @@ llvm::ArrayRef<const KernelTemplate *> hostKernelTemplates() {
       &kernels::groupedLinearKernel(),
       &kernels::lightningKernel(),
       &kernels::attentionKernel(),
+      &kernels::rowKernel(),
   };
   return templates;
 }

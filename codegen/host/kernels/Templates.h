@@ -10,6 +10,7 @@ const KernelTemplate &matmulKernel();
 const KernelTemplate &groupedLinearKernel();
 const KernelTemplate &lightningKernel();
 const KernelTemplate &attentionKernel();
+const KernelTemplate &rowKernel();
 
 } // namespace levin::host::kernels
 
