@@ -117,9 +117,9 @@ typedef struct levin_model_info {
   size_t size;
   const char *family;   /* "minimax", or "" */
   const char *compiler; /* what wrote the artifact */
-  const char *target;   /* the code chosen for this machine, "host-x86_64-v4"; "" if there is none */
-  uint64_t vocabulary;  /* size of a row of logits; 0 if the model has no step entries */
-  uint64_t slots;       /* sequences that a session holds at a time */
+  const char *target;  /* the code chosen for this machine, "host-x86_64-v4"; "" if there is none */
+  uint64_t vocabulary; /* size of a row of logits; 0 if the model has no step entries */
+  uint64_t slots;      /* sequences that a session holds at a time */
   uint64_t max_context; /* tokens that a sequence may have */
   uint64_t layers;
   uint64_t parameters; /* number of weights */
@@ -174,8 +174,8 @@ LEVIN_API const char *levin_dtype_name(levin_dtype type);
 
 /* What an argument or result of an entry is for. */
 typedef enum levin_role {
-  LEVIN_ROLE_NONE = 1, /* a plain tensor */
-  LEVIN_ROLE_IDS = 2,  /* token ids [tokens] */
+  LEVIN_ROLE_NONE = 1,   /* a plain tensor */
+  LEVIN_ROLE_IDS = 2,    /* token ids [tokens] */
   LEVIN_ROLE_STARTS = 3, /* first token of each sequence, and the end of the last [sequences + 1] */
   LEVIN_ROLE_SLOTS = 4,  /* place of each sequence in the state [sequences] */
   LEVIN_ROLE_PAST = 5,   /* tokens that each sequence has already [sequences] */
@@ -193,7 +193,7 @@ typedef enum levin_binding_kind {
 typedef struct levin_entry_info {
   size_t size;
   const char *name;
-  int32_t is_step; /* non-zero: a bucket that levin_step uses */
+  int32_t is_step;                  /* non-zero: a bucket that levin_step uses */
   uint64_t tokens, sequences, rows; /* of the bucket; 0 for a plain function */
   size_t input_count, output_count, state_count;
   uint64_t workspace_bytes;
@@ -265,7 +265,7 @@ typedef enum levin_logits_mode {
 } levin_logits_mode;
 
 typedef struct levin_sequence {
-  int32_t slot;             /* taken, and in no other sequence of the step */
+  int32_t slot; /* taken, and in no other sequence of the step */
   levin_logits_mode logits;
   const int32_t *tokens; /* follow those that the slot has */
   size_t token_count;    /* at least 1 */
@@ -276,8 +276,8 @@ typedef struct levin_sequence {
  * sequences, but for rounding.
  *
  * Errors, before anything is computed: LV2008 a token is outside the vocabulary, LV4002 a sequence
- * would exceed max_context, LV2009 a slot is not taken or is given twice, LV2010 the artifact has no
- * step entries, LV4003 no bucket can do it. */
+ * would exceed max_context, LV2009 a slot is not taken or is given twice, LV2010 the artifact has
+ * no step entries, LV4003 no bucket can do it. */
 LEVIN_API levin_status levin_step(levin_session *session, const levin_sequence *sequences,
                                   size_t sequence_count, levin_error **error);
 /* The logits that the last levin_step computed for its sequence number `sequence`: *rows rows of
@@ -294,7 +294,7 @@ LEVIN_API levin_status levin_step_rows(levin_session *session, const levin_seque
                                        size_t sequence_count, levin_row_fn on_row, void *user,
                                        levin_error **error);
 
-/* --- Calling an entry directly ------------------------------------------------------------------ */
+/* --- Calling an entry directly ---------------------------------------------------------------- */
 
 typedef struct levin_tensor {
   const char *name; /* NULL: the argument or result of the same place */
@@ -330,7 +330,7 @@ typedef struct levin_sampling {
   float repetition_penalty;
   float presence_penalty;  /* taken from logits of tokens that the answer has */
   float frequency_penalty; /* taken once for each time that the answer has the token */
-  uint64_t seed; /* the same seed gives the same tokens, whatever else runs */
+  uint64_t seed;           /* the same seed gives the same tokens, whatever else runs */
   /* 0: report no probabilities; n: that of the chosen token and of the n most likely, n <= 64. */
   uint32_t logprobs;
 } levin_sampling;
@@ -342,7 +342,7 @@ typedef struct levin_alternative {
 
 typedef struct levin_choice {
   int32_t token;
-  float logprob; /* 0 if sampling.logprobs is 0 */
+  float logprob;                         /* 0 if sampling.logprobs is 0 */
   const levin_alternative *alternatives; /* `logprobs` many, most likely first; until the next */
   size_t alternative_count;
 } levin_choice;
@@ -363,11 +363,11 @@ LEVIN_API levin_status levin_sampler_sample(levin_sampler *sampler, const float 
 /* --- Generation ------------------------------------------------------------------------------- */
 
 typedef enum levin_finish {
-  LEVIN_FINISH_NONE = 0,   /* goes on */
-  LEVIN_FINISH_END = 1,    /* an end token was chosen; it is not reported as a token */
-  LEVIN_FINISH_LENGTH = 2, /* max_tokens are there */
-  LEVIN_FINISH_CONTEXT = 3, /* the context is full */
-  LEVIN_FINISH_STOPPED = 4, /* on_token said so */
+  LEVIN_FINISH_NONE = 0,      /* goes on */
+  LEVIN_FINISH_END = 1,       /* an end token was chosen; it is not reported as a token */
+  LEVIN_FINISH_LENGTH = 2,    /* max_tokens are there */
+  LEVIN_FINISH_CONTEXT = 3,   /* the context is full */
+  LEVIN_FINISH_STOPPED = 4,   /* on_token said so */
   LEVIN_FINISH_CANCELLED = 5, /* levin_engine_cancel, or the engine was freed */
   LEVIN_FINISH_FAILED = 6     /* the step failed with the error that it returned */
 } levin_finish;
@@ -430,12 +430,12 @@ LEVIN_API levin_status levin_engine_run(levin_engine *engine, levin_error **erro
 
 typedef struct levin_statistics {
   size_t size;
-  uint64_t runs;            /* of compiled buckets */
-  uint64_t tokens;          /* fed */
-  uint64_t padding_tokens;  /* computed in vain */
-  uint64_t rows;            /* of logits */
-  uint64_t launches;        /* of kernels */
-  double seconds;           /* spent in runs */
+  uint64_t runs;           /* of compiled buckets */
+  uint64_t tokens;         /* fed */
+  uint64_t padding_tokens; /* computed in vain */
+  uint64_t rows;           /* of logits */
+  uint64_t launches;       /* of kernels */
+  double seconds;          /* spent in runs */
 } levin_statistics;
 
 /* What the session has done since it was made.  Error: LV2009. */

@@ -35,7 +35,8 @@ MemoryBudget::MemoryBudget(uint64_t bytes)
 
 Status MemoryBudget::take(uint64_t bytes, std::string_view purpose) {
   if (bytes > remaining)
-    return makeError(ErrorCode::PlanDoesNotFit, "{} and what is there already exceed the memory", purpose)
+    return makeError(ErrorCode::PlanDoesNotFit, "{} and what is there already exceed the memory",
+                     purpose)
         .note("have", fmt::format("{} of {} bytes left", remaining, total))
         .note("need", fmt::format("{} bytes", bytes))
         .note("fix", "compile with fewer --slots, a smaller --max-context or smaller --buckets, or "
