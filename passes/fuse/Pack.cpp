@@ -33,7 +33,7 @@ struct FusePack : impl::FusePackPassBase<FusePack> {
 
   void runOnOperation() override {
     if (panelRows < 1) {
-      getOperation().emitError("panel-rows is ") << panelRows << ", expected at least 1";
+      getOperation().emitError("panel-rows is ") << int64_t(panelRows) << ", expected at least 1";
       return signalPassFailure();
     }
     for (auto function : getOperation().getOps<mlir::func::FuncOp>())

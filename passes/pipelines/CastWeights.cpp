@@ -33,7 +33,7 @@ struct CastWeights : impl::CastWeightsPassBase<CastWeights> {
                       .Default(mlir::Type());
     if (!target) {
       getOperation().emitError("levin-cast-weights: dtype is '")
-          << dtype << "', expected auto, f32, bf16 or f16";
+          << dtype.getValue() << "', expected auto, f32, bf16 or f16";
       return signalPassFailure();
     }
     llvm::StringMap<llvm::SmallVector<nn::UseOp>> uses;

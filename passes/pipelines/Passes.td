@@ -10,12 +10,14 @@ def VerifyInputPass : Pass<"levin-verify-input", "::mlir::ModuleOp"> {
     * (I2) ops are of `nn`, `moe`, `check`, `func`, `arith`, `math`, `tensor`,
       `linalg` and `scf`;
     * (I3) a public function has a body of one block; its arguments and results
-      are ranked tensors of integers or floats;
-    * (I4) names of functions, arguments and results have 1 to 128 letters,
-      digits, `.`, `_` and `-`; those of one function's arguments, and of its
-      results, differ; no function is called `kernels`;
+      are ranked tensors of integers or floats without empty extents;
+    * (I4) names of functions, parameters, arguments and results have 1 to 128
+      letters, digits, `.`, `_` and `-` (parameters 1 to 100); those of one
+      function's arguments, and of its results, differ; no function is called
+      `kernels`;
     * (I5) a function with `nn.role`s is a step: it has one argument each of the
-      roles `ids`, `starts`, `slots`, `past` and `rows`, all int32 of rank 1;
+      roles `ids`, `starts`, `slots`, `past` and `rows`, all int32 of rank 1, one
+      result of the role `logits`, float32 of rank 2, and else only state;
     * (I6) a step with dynamic extents is the only step; other functions are
       static;
     * (I7) every state argument has an `nn.name` and one result of that name,
@@ -174,7 +176,7 @@ def VerifyStaticPass : Pass<"levin-verify-static", "::mlir::ModuleOp"> {
   let description = [{
     Closes the specialise phase.
 
-    * (S1) every tensor is static;
+    * (S1) every tensor is static and has elements;
     * (S2) no `check` op and no `moe.experts` is left;
     * (S3) a function has one block.
 

@@ -18,15 +18,16 @@ using mlir::LogicalResult;
 using mlir::success;
 using mlir::func::FuncOp;
 
-bool isName(llvm::StringRef name) {
-  return !name.empty() && name.size() <= 128 && llvm::all_of(name, [](char c) {
+bool isName(llvm::StringRef name, size_t longest = 128) {
+  return !name.empty() && name.size() <= longest && llvm::all_of(name, [](char c) {
     return llvm::isAlnum(c) || c == '.' || c == '_' || c == '-';
   });
 }
 
 bool isTensorOfNumbers(mlir::Type type) {
   auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
-  return tensor && tensor.getElementType().isIntOrFloat();
+  return tensor && tensor.getElementType().isIntOrFloat() &&
+         !llvm::is_contained(tensor.getShape(), 0);
 }
 
 nn::RoleAttr roleOf(mlir::DictionaryAttr attributes) {
@@ -47,6 +48,9 @@ bool isDynamic(FuncOp function) {
 bool hasRoles(FuncOp function) {
   for (unsigned i = 0; i < function.getNumArguments(); ++i)
     if (roleOf(function.getArgAttrDict(i)))
+      return true;
+  for (unsigned i = 0; i < function.getNumResults(); ++i)
+    if (roleOf(function.getResultAttrDict(i)))
       return true;
   return false;
 }
@@ -75,7 +79,7 @@ LogicalResult verifySignature(FuncOp function) {
     if (!isTensorOfNumbers(type))
       return function.emitOpError("@")
              << function.getSymName() << " takes or returns " << type
-             << ", expected ranked tensors of integers or floats (I3)";
+             << ", expected ranked tensors of integers or floats without empty extents (I3)";
   return success();
 }
 
@@ -96,8 +100,8 @@ LogicalResult verifyNames(FuncOp function, llvm::StringRef what, unsigned count,
   return success();
 }
 
-// (I5)
-LogicalResult verifyRoles(FuncOp function) {
+// (I5) of the five arguments that say what is in a batch.
+LogicalResult verifyBatch(FuncOp function) {
   for (nn::Role role : {nn::Role::Ids, nn::Role::Starts, nn::Role::Slots, nn::Role::Past,
                         nn::Role::Rows}) {
     unsigned found = 0;
@@ -116,6 +120,36 @@ LogicalResult verifyRoles(FuncOp function) {
              << function.getSymName() << " has " << found << " arguments of the role '"
              << nn::stringifyRole(role) << "', a step has one (I5)";
   }
+  return success();
+}
+
+// (I5)
+LogicalResult verifyRoles(FuncOp function) {
+  if (mlir::failed(verifyBatch(function)))
+    return failure();
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    nn::RoleAttr role = roleOf(function.getArgAttrDict(i));
+    if (!role || role.getValue() == nn::Role::Logits)
+      return function.emitOpError("@")
+             << function.getSymName() << " has argument " << i
+             << " without a role, or with one of results; a step takes its batch and state (I5)";
+  }
+  unsigned logits = 0;
+  for (unsigned i = 0; i < function.getNumResults(); ++i) {
+    nn::RoleAttr role = roleOf(function.getResultAttrDict(i));
+    if (role && role.getValue() == nn::Role::State)
+      continue;
+    auto type = llvm::cast<mlir::RankedTensorType>(function.getResultTypes()[i]);
+    if (!role || role.getValue() != nn::Role::Logits || type.getRank() != 2 ||
+        !type.getElementType().isF32())
+      return function.emitOpError("@")
+             << function.getSymName() << " returns " << type
+             << "; a step returns logits, float32 of rank 2, and state (I5)";
+    ++logits;
+  }
+  if (logits != 1)
+    return function.emitOpError("@") << function.getSymName() << " has " << logits
+                                     << " results of the role 'logits', a step has one (I5)";
   return success();
 }
 
@@ -185,6 +219,11 @@ struct VerifyInput : impl::VerifyInputPassBase<VerifyInput> {
     for (mlir::Operation &op : *module.getBody()) {
       if (!llvm::isa<FuncOp, nn::ParameterOp>(op))
         return op.emitOpError("is no function and no nn.parameter (I1)");
+      if (auto parameter = llvm::dyn_cast<nn::ParameterOp>(op);
+          parameter && !isName(parameter.getSymName(), 100))
+        return op.emitOpError("is called '")
+               << parameter.getSymName()
+               << "'; expected 1 to 100 letters, digits, '.', '_' and '-' (I4)";
       auto function = llvm::dyn_cast<FuncOp>(op);
       if (!function)
         continue;

@@ -9,16 +9,17 @@ namespace levin::pipelines {
 
 namespace {
 
-bool isDynamic(mlir::Type type) {
+bool isDynamicOrEmpty(mlir::Type type) {
   auto shaped = llvm::dyn_cast<mlir::ShapedType>(type);
-  return shaped && !shaped.hasStaticShape();
+  return shaped && (!shaped.hasStaticShape() || llvm::is_contained(shaped.getShape(), 0));
 }
 
 mlir::LogicalResult verifyOp(mlir::Operation *op) {
   for (mlir::Type type : llvm::concat<const mlir::Type>(op->getOperandTypes(),
                                                         op->getResultTypes()))
-    if (isDynamic(type))
-      return op->emitOpError("has a value of type ") << type << ", expected static extents (S1)";
+    if (isDynamicOrEmpty(type))
+      return op->emitOpError("has a value of type ")
+             << type << ", expected static extents of at least 1 (S1)";
   if (llvm::isa<moe::ExpertsOp>(op) ||
       llvm::isa_and_present<check::CheckDialect>(op->getDialect()))
     return op->emitOpError("is left after it should have been replaced (S2)");

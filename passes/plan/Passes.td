@@ -69,7 +69,7 @@ def PlanVerifyPass : Pass<"levin-plan-verify", "::mlir::ModuleOp"> {
       kernel that is not tied, of the right size;
     * (P6) an output holds its own bytes at the end;
     * (P7) all programs agree about the parameter and the state arena and about
-      the place of each state;
+      the place of each state, and states do not overlap;
     * (P8) the bindings of one launch do not overlap when one of them is written,
       nor do the two slices of a copy.
 

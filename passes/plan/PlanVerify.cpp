@@ -275,6 +275,10 @@ public:
       if (bind.getKind() != exec::BindKind::State)
         continue;
       Range range = rangeOf(bind.getSlice());
+      for (const auto &[name, place] : states)
+        if (name != bind.getName() && range.begin < place.second && place.first < range.end)
+          return bind.emitOpError("places state '")
+                 << bind.getName() << "' where '" << name << "' lies (P7)";
       auto [known, isNew] = states.insert({bind.getName().str(), {range.begin, range.end}});
       if (!isNew && known->second != std::pair(range.begin, range.end))
         return bind.emitOpError("places state '")
