@@ -55,6 +55,7 @@ config.substitutions += [
         % (config.llvm_lib, config.llvm_lib),
     ),
 ]
+config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
 config.environment["CCACHE_SLOPPINESS"] = (
     "pch_defines,time_macros,include_file_mtime,include_file_ctime"
 )

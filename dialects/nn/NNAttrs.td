@@ -62,7 +62,7 @@ def NN_PieceAttr : AttrDef<NN_Dialect, "Piece"> {
     StringRefParameter<"tensor name in the checkpoint">:$key,
     OptionalArrayRefParameter<"int64_t", "first element of the box">:$starts,
     OptionalArrayRefParameter<"int64_t", "extent of the box">:$sizes);
-  let assemblyFormat = "`<` $key (`at` `[` $starts^ `]` `of` `[` $sizes `]`)? `>`";
+  let assemblyFormat = "`<` $key (`at` ` ` `[` $starts^ `]` `of` ` ` `[` $sizes `]`)? `>`";
   let genVerifyDecl = 1;
 }
 

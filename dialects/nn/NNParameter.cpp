@@ -51,7 +51,7 @@ void ParameterOp::print(OpAsmPrinter &printer) {
                           [&](PieceAttr piece) { piece.print(printer); });
     printer << ']';
   } else {
-    printer.printAttribute(getValueAttr());
+    printer.printAttributeWithoutType(getValueAttr());
   }
   printer.printOptionalAttrDict((*this)->getAttrs(),
                                 {"sym_name", "type", "join", "pieces", "value"});

@@ -9,6 +9,9 @@
 #ifdef LEVIN_HAVE_PASSES
 #include "passes/pipelines/Passes.h"
 #endif
+#ifdef LEVIN_HAVE_HOST_CODEGEN
+#include "codegen/host/Passes.h"
+#endif
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -30,6 +33,9 @@ static void registerPasses() {
   levin::interfaces::registerInterfacesPasses();
 #ifdef LEVIN_HAVE_PASSES
   levin::registerLevinPasses();
+#endif
+#ifdef LEVIN_HAVE_HOST_CODEGEN
+  levin::host::registerHostCodegenPasses();
 #endif
 }
 
