@@ -48,6 +48,8 @@ levin_status levin_load(const char *path, const levin_load_options *options, lev
   wanted.threads = given->threads;
   wanted.verifyDigests = !given->skip_weight_digests;
   wanted.artifactOnly = given->artifact_only != 0;
+  if (given->signature_key)
+    wanted.signatureKey = given->signature_key;
   wanted.maxMemory = given->max_memory;
   if (given->progress)
     wanted.progress = [&](const char *phase, uint64_t done, uint64_t total) {

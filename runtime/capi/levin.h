@@ -93,6 +93,9 @@ typedef struct levin_load_options {
   /* Non-zero: open and check the artifact, but neither load its code nor its weights.  Such a model
    * answers questions and gives assets; levin_session_create fails with LV2009. */
   int32_t artifact_only;
+  /* The file of an Ed25519 public key (PEM): an artifact without a signature by it, in the file
+   * "<artifact>.sig", is refused (LV3022).  NULL: none is asked for. */
+  const char *signature_key;
   /* The most bytes that parameters may take; 0: what the machine has. */
   uint64_t max_memory;
   levin_progress_fn progress;
@@ -103,9 +106,10 @@ typedef struct levin_load_options {
 /* Loads the artifact at `path` and its weights.
  *
  * `options` may be NULL.  On success *model is to be freed with levin_model_free.
- * Errors: LV3xxx the artifact is refused; LV3004 it holds no code for this machine; LV1016 a weight
- * file is missing; LV1017 one is not that which was compiled; LV1010, LV1012, LV1014, LV1015 one is
- * malformed; LV4001 or LV4103 memory does not suffice; LV2009 an argument is wrong. */
+ * Errors: LV3xxx the artifact is refused; LV2003 the key cannot be read; LV3004 it holds no code
+ * for this machine; LV1016 a weight file is missing; LV1017 one is not that which was compiled;
+ * LV1010, LV1012, LV1014, LV1015 one is malformed; LV4001 or LV4103 memory does not suffice; LV2009
+ * an argument is wrong. */
 LEVIN_API levin_status levin_load(const char *path, const levin_load_options *options,
                                   levin_model **model, levin_error **error);
 /* Frees the model once no session of it is left. */

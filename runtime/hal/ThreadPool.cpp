@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -61,22 +62,33 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(unsigned threads) {
   std::unique_ptr<ThreadPool> pool(new ThreadPool);
   // With more threads than cores, a thread that looks for work takes the core of one that has some.
   pool->spins = threads <= cores ? spinsBeforeSleep : 1;
-  pool->workers = std::make_unique<Worker[]>(threads - 1);
+  LEVIN_RETURN_IF_ERROR(pool->start(threads - 1));
+  return pool;
+}
+
+Status ThreadPool::start(unsigned count) {
+  workers = std::make_unique<Worker[]>(count);
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, workerStackBytes);
+  // Signals from outside, such as that of Ctrl-C, are for the threads of the program.
+  sigset_t outside, before;
+  sigfillset(&outside);
+  for (int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP})
+    sigdelset(&outside, own);
+  pthread_sigmask(SIG_SETMASK, &outside, &before);
   int error = 0;
-  for (unsigned i = 0; i + 1 < threads && error == 0; ++i) {
-    error = pthread_create(&pool->workers[i].thread, &attributes, workerMain, pool.get());
-    if (error == 0)
-      ++pool->workerCount;
+  while (workerCount < count && error == 0) {
+    error = pthread_create(&workers[workerCount].thread, &attributes, workerMain, this);
+    workerCount += error == 0;
   }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
-  if (error != 0)
-    return makeError(ErrorCode::OutOfMemory, "cannot start thread {} of {}: {}",
-                     pool->workerCount + 1, threads, std::generic_category().message(error))
-        .note("fix", "ask for fewer threads, or raise the limit on processes (ulimit -u)");
-  return pool;
+  if (error == 0)
+    return {};
+  return makeError(ErrorCode::OutOfMemory, "cannot start thread {} of {}: {}", workerCount + 2,
+                   count + 1, std::generic_category().message(error))
+      .note("fix", "ask for fewer threads, or raise the limit on processes (ulimit -u)");
 }
 
 ThreadPool::~ThreadPool() {

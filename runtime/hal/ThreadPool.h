@@ -51,6 +51,7 @@ public:
 private:
   struct Worker;
   ThreadPool() = default;
+  Status start(unsigned count);
   static void *workerMain(void *pool);
   void workerLoop();
   bool takePoints();

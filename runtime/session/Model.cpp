@@ -112,10 +112,11 @@ Status Model::loadWeights(const std::string &path, const ModelOptions &options) 
     if (options.log)
       options.log("weights: " + files.file(i).path());
   }
+  // The threads that fill the parameters also make their pages, faster than one could beforehand.
   hal::MemoryBudget budget(options.maxMemory);
-  LEVIN_ASSIGN_OR_RETURN(
-      parameterMemory,
-      hal::HostMemory::allocate(arenaBytes(artifact::ArenaKind::Parameters), "parameters", budget));
+  LEVIN_ASSIGN_OR_RETURN(parameterMemory,
+                         hal::HostMemory::allocate(arenaBytes(artifact::ArenaKind::Parameters),
+                                                   "parameters", budget, false));
   LEVIN_ASSIGN_OR_RETURN(auto pool, hal::ThreadPool::create(options.threads));
   LoadWork work;
   work.segment = [this](uint32_t segment) { return file.segmentBytes(segment); };
@@ -131,9 +132,14 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path,
                                                  const ModelOptions &options) {
   Clock total;
   auto model = std::make_shared<Model>();
-  LEVIN_ASSIGN_OR_RETURN(model->file, artifact::Artifact::open(path));
+  artifact::OpenOptions openOptions;
+  openOptions.requireSignature = options.signatureKey;
+  LEVIN_ASSIGN_OR_RETURN(model->file, artifact::Artifact::open(path, openOptions));
   model->loadTimes.artifact = total.seconds();
-  LEVIN_ASSIGN_OR_RETURN(hal::CpuFeatures machine, hal::CpuFeatures::ofThisMachine());
+  Result<hal::CpuFeatures> features = hal::CpuFeatures::ofThisMachine();
+  if (!features.ok() && !options.artifactOnly)
+    return features.takeStatus();
+  hal::CpuFeatures machine = features.ok() ? std::move(*features) : hal::CpuFeatures();
   const auto &executables = model->manifest().executables;
   if (!executables.empty()) {
     Result<size_t> chosen = hal::chooseVariant(executables[0], machine);

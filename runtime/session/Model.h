@@ -23,6 +23,7 @@ struct ModelOptions {
   unsigned threads = 0;                   // that read weights; 0: all usable cores
   bool verifyDigests = true;              // of the weight files
   bool artifactOnly = false;              // neither code nor weights
+  std::string signatureKey;               // see OpenOptions::requireSignature
   uint64_t maxMemory = 0;                 // for parameters; 0: what the machine has
   std::function<void(const char *phase, uint64_t done, uint64_t total)> progress;
   std::function<void(const std::string &line)> log;

@@ -31,7 +31,9 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   session->validate = options.validate || validationAskedFor();
   const artifact::Manifest &manifest = session->loaded->manifest();
 
-  hal::MemoryBudget budget(options.maxMemory);
+  uint64_t machine = hal::machineMemory(), parameters = session->loaded->parameters().size();
+  uint64_t left = machine > parameters ? machine - parameters : 1;
+  hal::MemoryBudget budget(options.maxMemory != 0 ? options.maxMemory : left);
   LEVIN_ASSIGN_OR_RETURN(
       session->state,
       hal::HostMemory::allocate(session->loaded->arenaBytes(ArenaKind::State), "state", budget));

@@ -217,6 +217,10 @@ TEST_F(CapiTest, LoadOptions) {
   EXPECT_EQ(heard.done, heard.total);
   EXPECT_FALSE(heard.lines.empty());
   levin_model_free(other);
+  std::string absent = empty.path() + "/key.pem";
+  options.signature_key = absent.c_str();
+  EXPECT_EQ(levin_load(path.c_str(), &options, &other, error), 2003);
+  options.signature_key = nullptr;
   options.weight_folder_count = 1;
   EXPECT_EQ(levin_load(path.c_str(), &options, &other, error), 1016);
   names[0] = nullptr;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <signal.h>
+
 #include <atomic>
 #include <chrono>
 #include <random>
@@ -96,6 +98,24 @@ TEST(ThreadPool, WorkersHaveLargeStacks) {
       }
     });
   EXPECT_GT(least.load(), hal::workerStackBytes - (size_t(1) << 20));
+}
+
+// Ctrl-C and the like reach the program's own threads only.
+TEST(ThreadPool, WorkersTakeNoSignals) {
+  auto pool = std::move(*ThreadPool::create(3));
+  std::thread::id caller = std::this_thread::get_id();
+  std::atomic<int> open{0};
+  for (int launch = 0; launch < 200; ++launch)
+    pool->forEach(16, [&](uint64_t) {
+      sigset_t blocked;
+      pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+      if (std::this_thread::get_id() != caller && !sigismember(&blocked, SIGINT))
+        ++open;
+    });
+  EXPECT_EQ(open.load(), 0);
+  sigset_t mine;
+  pthread_sigmask(SIG_SETMASK, nullptr, &mine);
+  EXPECT_FALSE(sigismember(&mine, SIGINT));
 }
 
 TEST(ThreadPool, Defaults) {
