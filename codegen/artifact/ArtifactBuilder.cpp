@@ -146,8 +146,8 @@ void ManifestBuilder::addCode() {
              return target.name == code->target.name;
            }) - all.begin();
   };
-  std::stable_sort(variants.begin(), variants.end(),
-                   [&](auto *a, auto *b) { return capability(a) > capability(b); });
+  std::sort(variants.begin(), variants.end(),
+            [&](auto *a, auto *b) { return capability(a) > capability(b); });
   for (const host::HostCode *code : variants)
     executable.variants.push_back({code->target.name, CodeKind::HostElf, addSegment(code->elf),
                                    code->target.cpuFeatures});

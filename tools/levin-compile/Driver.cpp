@@ -2,6 +2,7 @@
 
 #include "codegen/artifact/ArtifactBuilder.h"
 #include "codegen/host/HostCodegen.h"
+#include "codegen/host/Passes.h"
 #include "dialects/Dialects.h"
 #include "dialects/exec/Exec.h"
 #include "dialects/nn/NN.h"
@@ -17,6 +18,7 @@
 #include "tools/levin-compile/WeightsLink.h"
 #include "tools/levin-opt/PluginLoader.h"
 
+#include "mlir/IR/Remarks.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "llvm/Support/ThreadPool.h"
@@ -74,12 +76,14 @@ Status Driver::prepareContext() {
   mlir::registerAllDialects(registry);
   mlir::registerAllExtensions(registry);
   registerLevinDialects(registry);
+  host::registerHostCodegen(registry);
   registerLevinPasses();
   for (const std::string &plugin : options.plugins)
     LEVIN_RETURN_IF_ERROR(tool::loadPlugin(plugin, tool::PluginKind::Levin, registry));
   context.emplace(registry, mlir::MLIRContext::Threading::DISABLED);
   if (options.threads != 1)
     context->setThreadPool(pool);
+  context->loadAllAvailableDialects(); // kernels are compiled on several threads, too late for it
   diagnostics.emplace(*context);
   return enableRemarks(*context, options.remarks);
 }
@@ -204,6 +208,20 @@ Status Driver::readWeights() {
   return artifact::weightFileBytes(*input.module, weights).takeStatus();
 }
 
+// Remarks how a kernel was made; whether a template made it.
+bool remarkOn(mlir::func::FuncOp function, const host::HostKernel &kernel) {
+  auto options = mlir::remark::RemarkOpts::name("Kernel").category("codegen");
+  if (kernel.method == "tiled" || kernel.method == "plain") {
+    mlir::remark::missed(function.getLoc(), options)
+        << fmt::format("kernel '{}' matches no template; its definition is compiled ({})",
+                       kernel.name, kernel.method);
+    return false;
+  }
+  mlir::remark::passed(function.getLoc(), options)
+      << fmt::format("kernel '{}' is made by the template {}", kernel.name, kernel.method);
+  return true;
+}
+
 Status Driver::generateCode() {
   host::HostCodegenOptions codegen;
   codegen.templates = options.kernels == "auto";
@@ -222,9 +240,9 @@ Status Driver::generateCode() {
   code = std::move(*made);
   LEVIN_RETURN_IF_ERROR(artifact::setLaunchGrids(*input.module, code));
   uint64_t templates = 0;
-  for (const host::HostKernel &kernel : code.kernels) {
+  for (auto [function, kernel] : llvm::zip(all, code.kernels)) {
     LEVIN_RETURN_IF_ERROR(passes->dump("5-codegen/" + kernel.name + ".mlir", kernel.ir));
-    templates += kernel.method != "tiled" && kernel.method != "plain";
+    templates += remarkOn(function, kernel);
   }
   std::string names;
   for (const host::HostTarget &target : targets)
