@@ -16,11 +16,15 @@
 #include "dialects/nn/NN.h"
 
 #include <limits>
+#include <numeric>
 
 namespace levin::host::kernels {
 
 // Queries of a block, over all query heads of a KV head.
 static constexpr int64_t queryRows = 24;
+// Positions of a tile at most, and of the strips that its scores are computed in.
+static constexpr int64_t maxTile = 128;
+static constexpr int64_t maxStrip = 32;
 // Grid points of a sequence when there are few KV heads.
 static constexpr int64_t enoughPoints = 4;
 static constexpr int64_t worthSharing = 64; // tokens
@@ -141,7 +145,7 @@ private:
   const HostTarget &target;
   const AttentionGroup &g;
   const int64_t size;
-  const int64_t tile; // positions taken at once: two blocks of the cache where they pair up
+  const int64_t strip, tile; // positions: parts of the capacity, so that none reads beyond it
   Value q, k, v, keys, values, output;
   Value group, sequence, share, cacheBegin, shift;
   SequenceRows rows;
@@ -150,7 +154,7 @@ private:
 
   void emitStore(Value t, Value position);
   void emitQueries(Value first, int64_t count);
-  void emitWeights(Value tileBegin, Value position, int64_t count);
+  void emitWeights(Value tileBegin, Value columns, Value position, int64_t count);
   void emitTile(Value tileBegin, Value end, Value position, int64_t count);
   void emitOutput(Value first, int64_t count);
   void emitBlock(Value first, int64_t count);
@@ -160,7 +164,8 @@ private:
 AttentionEmitter::AttentionEmitter(mlir::func::FuncOp function, const AttentionGroup &group,
                                    const HostTarget &target)
     : e(function, target), target(target), g(group), size(group.size),
-      tile(group.blocks % 2 == 0 ? 32 : 16), rotary(e, group.theta, group.width, group.size) {
+      strip(std::gcd(group.capacity(), maxStrip)), tile(std::gcd(group.capacity(), maxTile)),
+      rotary(e, group.theta, group.width, group.size) {
   unsigned arguments = function.getNumArguments();
   q = e.flat(function.getArgument(g.q.argument));
   k = e.flat(function.getArgument(g.k.argument));
@@ -233,31 +238,42 @@ void AttentionEmitter::emitQueries(Value first, int64_t count) {
   });
 }
 
-/// Scores of a tile to weights, with the running maxima and sums; results are scaled to match.
-void AttentionEmitter::emitWeights(Value tileBegin, Value position, int64_t count) {
+/// The first `columns` scores of a tile to weights, with the running maxima and sums; results are
+/// scaled to match.
+void AttentionEmitter::emitWeights(Value tileBegin, Value columns, Value position,
+                                   int64_t count) {
   int64_t heads = g.headsPerGroup();
   Value lowest = e.splat(std::numeric_limits<float>::lowest(), e.lanes);
   Value zero = e.splat(0, e.lanes);
   e.loop(e.index(0), e.index(count * heads), 1, [&](Value r) {
-    Value last = e.add(position, e.div(r, heads));
-    Value live = e.add(e.sub(last, tileBegin), 1);
-    SmallVector<Value> masks, vectors;
-    Value largest = lowest;
-    for (int64_t c = 0; c < tile; c += e.lanes) {
-      masks.push_back(e.mask(e.sub(live, e.index(c)), e.lanes));
-      Value score = e.load(scores, e.add(e.mul(r, tile), c), e.lanes);
-      vectors.push_back(e.select(masks.back(), score, lowest));
-      largest = e.maxf(largest, vectors.back());
-    }
+    Value live = e.add(e.sub(e.add(position, e.div(r, heads)), tileBegin), 1);
+    Value begin = e.mul(r, tile);
+    auto mask = [&](Value c) { return e.mask(e.sub(live, c), e.lanes); };
+    // Positions after the query's do not count.
+    Value largest = e.loop(
+        e.index(0), columns, strip, lowest, [&](Value c, ValueRange carried) {
+          Value most = carried[0];
+          for (int64_t i = 0; i < strip; i += e.lanes) {
+            Value at = e.add(c, i), score = e.load(scores, e.add(begin, at), e.lanes);
+            most = e.maxf(most, e.select(mask(at), score, lowest));
+          }
+          return SmallVector<Value>{most};
+        })[0];
     Value before = e.broadcast(e.loadScalar(maxima, r), e.lanes);
     Value maximum = e.maxf(e.broadcast(e.reduceMax(largest), e.lanes), before);
+    Value total = e.loop(
+        e.index(0), columns, strip, zero, [&](Value c, ValueRange carried) {
+          Value sum = carried[0];
+          for (int64_t i = 0; i < strip; i += e.lanes) {
+            Value at = e.add(c, i), place = e.add(begin, at);
+            Value power = e.expf(e.subf(e.load(scores, place, e.lanes), maximum));
+            Value weight = e.select(mask(at), power, zero);
+            e.store(weight, scores, place);
+            sum = e.addf(sum, weight);
+          }
+          return SmallVector<Value>{sum};
+        })[0];
     Value factor = e.expf(e.subf(before, maximum));
-    Value total = zero;
-    for (auto [i, vector] : llvm::enumerate(vectors)) {
-      Value weight = e.select(masks[i], e.expf(e.subf(vector, maximum)), zero);
-      e.store(weight, scores, e.add(e.mul(r, tile), static_cast<int64_t>(i) * e.lanes));
-      total = e.addf(total, weight);
-    }
     Value one = e.mask(e.index(1), e.lanes); // the first lane holds the row's number
     Value sum = e.broadcast(e.loadScalar(sums, r), e.lanes);
     sum = e.fma(sum, factor, e.broadcast(e.reduceAdd(total), e.lanes));
@@ -273,25 +289,30 @@ void AttentionEmitter::emitWeights(Value tileBegin, Value position, int64_t coun
 /// Takes the positions [tileBegin, min(tileBegin + tile, end)).
 void AttentionEmitter::emitTile(Value tileBegin, Value end, Value position, int64_t count) {
   int64_t queryCount = count * g.headsPerGroup();
-  MicroTile product;
-  product.depth = e.index(size);
-  product.a = queries, product.aBegin = e.index(0), product.aStride = size;
-  product.b = keys, product.bBegin = e.add(cacheBegin, e.mul(tileBegin, size));
-  product.bStride = product.bGroup = g.blockRows;
-  product.bGroupStride = size * g.blockRows;
-  product.c = scores, product.cBegin = e.index(0), product.cStride = tile;
-  product.columns = tile;
-  product.overwrite = true;
-  emitProduct(e, target, product, queryCount);
+  Value positions = e.min(e.index(tile), e.sub(end, tileBegin));
+  Value columns = e.mul(e.div(e.add(positions, strip - 1), strip), strip);
+  Value cacheTile = e.add(cacheBegin, e.mul(tileBegin, size));
+  e.loop(e.index(0), columns, strip, [&](Value c) {
+    MicroTile product;
+    product.depth = e.index(size);
+    product.a = queries, product.aBegin = e.index(0), product.aStride = size;
+    product.b = keys, product.bBegin = e.add(cacheTile, e.mul(c, size));
+    product.bStride = product.bGroup = g.blockRows;
+    product.bGroupStride = size * g.blockRows;
+    product.c = scores, product.cBegin = c, product.cStride = tile;
+    product.columns = strip;
+    product.overwrite = true;
+    emitProduct(e, target, product, queryCount);
+  });
 
-  emitWeights(tileBegin, position, count);
+  emitWeights(tileBegin, columns, position, count);
 
   // Positions past the end hold anything, which a weight of 0 would not keep out.
   MicroTile sum;
-  sum.depth = e.min(e.index(tile), e.sub(end, tileBegin));
+  sum.depth = positions;
   sum.depthUnrolls = false;
   sum.a = scores, sum.aBegin = e.index(0), sum.aStride = tile;
-  sum.b = values, sum.bBegin = product.bBegin, sum.bStride = size;
+  sum.b = values, sum.bBegin = cacheTile, sum.bStride = size;
   sum.c = results, sum.cBegin = e.index(0), sum.cStride = size;
   sum.columns = size;
   emitProduct(e, target, sum, queryCount);

@@ -14,8 +14,8 @@ static constexpr int64_t maxRowBlock = 96;
 static constexpr int64_t maxPanelGroup = 8;
 
 // About a microsecond of work, by multiplications: below it a launch costs more than it gains.
-static constexpr int64_t worthAPoint = 1 << 16;
-static constexpr int64_t enoughPoints = 64;
+static constexpr double worthAPoint = 1 << 15;
+static constexpr double enoughPoints = 64;
 
 // Up to this many rows the input is read where it lies.
 static constexpr int64_t fewRows = 4;
@@ -43,8 +43,9 @@ GemmGrid planGemm(int64_t m, int64_t n, int64_t k, int64_t products) {
   grid.rowBlocks = ceilDiv(m, maxRowBlock);
   grid.rowBlock = roundUp(ceilDiv(m, grid.rowBlocks), 12);
   int64_t panels = ceilDiv(n, panelWidth);
-  int64_t work = std::max<int64_t>(m * k / 1024, 1) * panels * panelWidth * products;
-  int64_t points = std::clamp<int64_t>(work / (worthAPoint / 1024), 1, enoughPoints);
+  double work = static_cast<double>(m) * static_cast<double>(k) *
+                static_cast<double>(panels * panelWidth * products);
+  auto points = static_cast<int64_t>(std::clamp(work / worthAPoint, 1.0, enoughPoints));
   int64_t groups = std::clamp<int64_t>(ceilDiv(points, grid.rowBlocks), 1, panels);
   grid.panelGroup = std::min(ceilDiv(panels, groups), maxPanelGroup);
   grid.panelGroups = ceilDiv(panels, grid.panelGroup);
