@@ -1,1 +1,3 @@
+# Tokenizer, chat templates and what the tools share.
 levin_add_unit_test(text-parity-test text_parity_test.cpp LIBS LevinText)
+levin_add_unit_test(text-template-test text_template_test.cpp LIBS LevinText)
