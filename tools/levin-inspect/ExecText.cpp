@@ -141,10 +141,11 @@ std::string ProgramPrinter::nameOfRef(const Ref &ref) const {
 
 void ProgramPrinter::printBindings(const char *kind, const std::vector<Binding> &bindings) {
   for (const Binding &binding : bindings) {
-    std::string role =
-        binding.role == Role::None ? "" : fmt::format(" role #nn.role<{}>", nameOf(binding.role));
-    out.print("  exec.bind {} \"{}\" %s{}{} : {}\n", kind, binding.name, binding.slices[0], role,
+    out.print("  exec.bind {} \"{}\" %s{} : {}", kind, binding.name, binding.slices[0],
               tensor(binding.type));
+    if (binding.role != Role::None)
+      out.print(" role #nn.role<{}>", nameOf(binding.role));
+    out.write("\n");
   }
 }
 
