@@ -24,6 +24,7 @@ add_dependencies(hal-test LevinToyKernels)
 levin_add_unit_test(session-test
   session/EngineTest.cpp
   session/LoaderTest.cpp
+  session/ProgramTest.cpp
   session/SamplerTest.cpp
   session/SessionTest.cpp
   session/StepPlanTest.cpp

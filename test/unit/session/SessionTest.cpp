@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <random>
+#include <thread>
 
 using namespace levin;
 
@@ -302,6 +303,28 @@ TEST_F(SessionTest, SessionsShareAModel) {
   ASSERT_TRUE(other->step({{{slot, LogitsMode::None, std::span(its)}}}, {}).ok());
   Rows rows = step({{{slot, LogitsMode::Last, std::span(mine).subspan(10)}}});
   expectRow(rows[{0, 9}], mine, 19);
+}
+
+TEST_F(SessionTest, SessionsInThreads) {
+  open(manyBuckets);
+  std::vector<std::thread> users;
+  for (uint32_t user = 0; user < 3; ++user)
+    users.emplace_back([&, user] {
+      auto mine = std::move(*Session::create(model, {2, false, 0}));
+      std::vector<int32_t> tokens = randomTokens(150, user);
+      int32_t slot = *mine->acquireSlot();
+      size_t rows = 0;
+      Status status = mine->step(
+          {{{slot, LogitsMode::All, tokens}}}, [&](size_t, size_t position, const float *logits) {
+            ++rows;
+            if (position % 50 == 49)
+              expectRow({logits, logits + toy::vocabulary}, tokens, position);
+          });
+      EXPECT_TRUE(status.ok()) << status.text();
+      EXPECT_EQ(rows, 150u);
+    });
+  for (std::thread &user : users)
+    user.join();
 }
 
 } // namespace
