@@ -2,6 +2,7 @@
 
 #include "dialects/exec/Exec.h"
 #include "dialects/nn/NN.h"
+#include "runtime/base/Checked.h"
 
 #include <algorithm>
 #include <set>
@@ -90,6 +91,61 @@ Status ParameterBuilder::findUsedFiles() {
   return {};
 }
 
+// "8x9".
+static std::string shapeText(const std::vector<uint64_t> &shape) {
+  return shape.empty() ? "a scalar" : fmt::format("{}", fmt::join(shape, "x"));
+}
+
+// Whether the box of `piece`, if it has one, lies within its tensor.
+static bool boxFits(const Piece &piece) {
+  if (piece.sizes.empty())
+    return true;
+  if (piece.sizes.size() != piece.shape.size() || piece.starts.size() != piece.shape.size())
+    return false;
+  for (size_t d = 0; d < piece.shape.size(); ++d)
+    if (!fitsWithin(piece.starts[d], piece.sizes[d], piece.shape[d]))
+      return false;
+  return true;
+}
+
+// The shape that pieces make together; nothing if they do not fit together.
+static std::optional<std::vector<uint64_t>> joinedShape(const Pieces &source) {
+  std::vector<uint64_t> joined;
+  bool stack = source.join == Join::Stack;
+  for (const Piece &piece : source.pieces) {
+    const std::vector<uint64_t> &shape = piece.sizes.empty() ? piece.shape : piece.sizes;
+    if (&piece == &source.pieces.front()) {
+      joined = shape;
+      continue;
+    }
+    size_t free = stack ? 0 : 1; // dimensions in which pieces may differ
+    if (shape.size() != joined.size() || shape.size() < free ||
+        !std::equal(shape.begin() + free, shape.end(), joined.begin() + free))
+      return std::nullopt;
+    if (!stack)
+      joined[0] += shape[0];
+  }
+  if (stack)
+    joined.insert(joined.begin(), source.pieces.size());
+  return joined;
+}
+
+static Status checkShapes(const Pieces &source, const std::string &name, const TensorType &type) {
+  for (const Piece &piece : source.pieces)
+    if (!boxFits(piece))
+      return makeError(ErrorCode::TensorShape, "a piece of parameter '{}' leaves tensor '{}'", name,
+                       piece.key)
+          .note("have", shapeText(piece.shape))
+          .note("need", fmt::format("[{}] from [{}]", fmt::join(piece.sizes, ", "),
+                                    fmt::join(piece.starts, ", ")));
+  auto joined = joinedShape(source);
+  if (joined == type.shape)
+    return {};
+  return makeError(ErrorCode::TensorShape, "the pieces of parameter '{}' make another shape", name)
+      .note("have", joined ? shapeText(*joined) : "pieces that do not fit together")
+      .note("need", shapeText(type.shape));
+}
+
 Result<Pieces> ParameterBuilder::piecesOf(mlir::Operation *op) {
   auto parameter = llvm::cast<nn::ParameterOp>(op);
   DType target = tensorTypeOf(parameter.getType()).dtype;
@@ -108,6 +164,8 @@ Result<Pieces> ParameterBuilder::piecesOf(mlir::Operation *op) {
                              piece.getKey().str(), stored, tensor.shape,
                              unsignedOf(piece.getStarts()), unsignedOf(piece.getSizes())});
   }
+  LEVIN_RETURN_IF_ERROR(
+      checkShapes(source, parameter.getSymName().str(), tensorTypeOf(parameter.getType())));
   return source;
 }
 

@@ -42,6 +42,7 @@ private:
   Status prepareContext();
   Status import();
   Status chooseExtents();
+  Status checkOutput() const;
   Status lower();
   Status plan();
   Status readWeights();
@@ -126,6 +127,21 @@ Status Driver::chooseExtents() {
     LEVIN_ASSIGN_OR_RETURN(host.buckets, parseBuckets(options.buckets, options.slots));
   }
   return {};
+}
+
+// Whether the artifact can be written, told before the work and not after it.
+Status Driver::checkOutput() const {
+  if (options.planOnly)
+    return {};
+  std::error_code ignored;
+  std::string path = outputPath();
+  if (std::filesystem::is_directory(path, ignored))
+    return makeError(ErrorCode::OutputFile, "'{}' is a folder", path)
+        .note("fix", "name a file with -o");
+  if (std::filesystem::equivalent(path, options.input, ignored))
+    return makeError(ErrorCode::OutputFile, "'{}' is the input", path)
+        .note("fix", "name another file with -o");
+  return AtomicFile::create(path).takeStatus(); // which goes away again
 }
 
 Status Driver::lower() {
@@ -346,6 +362,7 @@ Status Driver::run() {
         .note("fix", "levin-compile FOLDER or levin-compile FILE.mlir");
   LEVIN_RETURN_IF_ERROR(import());
   LEVIN_RETURN_IF_ERROR(chooseExtents());
+  LEVIN_RETURN_IF_ERROR(checkOutput());
   LEVIN_RETURN_IF_ERROR(lower());
   bool early = !options.stopAfter.empty() && !stopsAfter("codegen") && !stopsAfter("artifact");
   if (early)
@@ -356,7 +373,8 @@ Status Driver::run() {
     output.write(options.json ? report.json() : report.table() + report.line() + "\n");
     return output.finish();
   }
-  LEVIN_RETURN_IF_ERROR(readWeights());
+  if (!stopsAfter("codegen"))
+    LEVIN_RETURN_IF_ERROR(readWeights());
   LEVIN_RETURN_IF_ERROR(generateCode());
   return stopsAfter("codegen") ? emitIr() : writeOutput();
 }

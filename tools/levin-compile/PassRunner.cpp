@@ -23,7 +23,8 @@ Status PassRunner::prepare(const pipelines::HostOptions &host) {
     insertions.push_back(std::move(insertion));
   }
   for (const pipelines::Phase &phase : pipelines::hostPhases()) {
-    auto &manager = managers.emplace_back(std::make_unique<mlir::PassManager>(&context));
+    auto &manager = managers.emplace_back(
+        std::make_unique<mlir::PassManager>(&context, mlir::ModuleOp::getOperationName()));
     phase.build(*manager, host);
     phase.verify(*manager);
     bool inserted = false;
@@ -53,11 +54,9 @@ Status PassRunner::insert(const Insertion &insertion) {
   llvm::raw_string_ostream stream(message);
   if (mlir::succeeded(mlir::parsePassPipeline(insertion.pipeline, *managers.back(), stream)))
     return {};
-  while (!message.empty() && message.back() == '\n')
-    message.pop_back();
   return makeError(ErrorCode::OptionValue, "the passes of --insert=after:{}={} cannot be made",
                    insertion.phase, insertion.pipeline)
-      .note("have", message.substr(message.rfind('\n') + 1))
+      .note("have", message.substr(0, message.find('\n')))
       .note("fix", "levin-opt --help lists passes; --load-plugin=FILE.so brings more");
 }
 

@@ -97,7 +97,7 @@ static std::vector<Alternative> alternatives(const PlanReport &report, const Pla
   }
   if (choices.dtype == "auto" || choices.dtype == "f32") {
     uint64_t bytes = total - report.memory.weightBytes + choices.weightBytes(2);
-    if (bytes < total)
+    if (bytes < total - total / 100) // less is not worth the rounding
       list.push_back({"--dtype bf16", bytes});
   }
   return list;
