@@ -35,6 +35,7 @@ config.substitutions += [
     ("%python", config.python),
     ("%levin_build", config.levin_build),
     ("%levin_src", config.levin_source),
+    ("%llvm_include", config.llvm_include),
     ("%llvm_lib", config.llvm_lib),
     ("%llvm_tools", config.llvm_tools),
     ("%test_plugins", os.path.join(config.levin_build, "test", "plugins")),

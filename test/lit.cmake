@@ -1,6 +1,7 @@
 # The lit suite: everything under test/ that ends in .mlir or .test.  Included by test/CMakeLists.txt.
 find_program(LEVIN_LIT lit HINTS ${LLVM_TOOLS_BINARY_DIR} REQUIRED)
 find_program(LEVIN_PYTHON python3 REQUIRED)
+list(GET LLVM_INCLUDE_DIRS 0 LLVM_MAIN_INCLUDE)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/lit.site.cfg.py.in
   ${PROJECT_BINARY_DIR}/test/lit.site.cfg.py @ONLY)
 
@@ -32,3 +33,11 @@ add_test(NAME lit COMMAND ${LEVIN_LIT} -sv ${PROJECT_BINARY_DIR}/test)
 add_test(NAME lit-roundtrip COMMAND ${CMAKE_COMMAND} -E env LEVIN_OPT_ROUNDTRIP=1
   ${LEVIN_LIT} -sv --filter=dialects ${PROJECT_BINARY_DIR}/test)
 set_tests_properties(lit lit-roundtrip PROPERTIES LABELS lit)
+
+# The installed package: an out-of-tree plugin, and the runtime without LLVM.  Needs a full build.
+add_test(NAME package COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR}
+  -DBUILD=${PROJECT_BINARY_DIR} -DWORK=${PROJECT_BINARY_DIR}/test/package
+  -DCC=${CMAKE_C_COMPILER} -DCXX=${CMAKE_CXX_COMPILER} -DLAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}
+  -DLINK_FLAGS=${CMAKE_MODULE_LINKER_FLAGS}
+  -P ${CMAKE_CURRENT_LIST_DIR}/package/plugin_example.cmake)
+set_tests_properties(package PROPERTIES LABELS package)
