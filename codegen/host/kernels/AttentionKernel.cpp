@@ -89,8 +89,7 @@ static std::optional<AttentionGroup> analyse(mlir::func::FuncOp kernel) {
   if (!g.op || terminator->getOperands() != g.op->getResults())
     return std::nullopt;
   auto v = traceHeads(g.op.getV());
-  if (!v || !traceRotated(g, true, g.op.getQ(), g.q) ||
-      !traceRotated(g, false, g.op.getK(), g.k))
+  if (!v || !traceRotated(g, true, g.op.getQ(), g.q) || !traceRotated(g, false, g.op.getK(), g.k))
     return std::nullopt;
   g.v = *v;
   g.scale = g.op.getScale().convertToDouble();
@@ -112,9 +111,8 @@ static std::optional<AttentionGroup> analyse(mlir::func::FuncOp kernel) {
   g.blocks = cache.getDimSize(2), g.blockRows = cache.getDimSize(4);
   g.sequences = llvm::cast<mlir::RankedTensorType>(g.op.getSlots().getType()).getDimSize(0);
   auto output = llvm::cast<mlir::RankedTensorType>(g.op.getOutput().getType());
-  if (!output.getElementType().isF32() || g.size % 16 != 0 || g.size > 256 ||
-      g.blockRows != 16 || g.blocks == 0 || g.slotCount == 0 || g.tokens == 0 ||
-      g.headsPerGroup() > 64)
+  if (!output.getElementType().isF32() || g.size % 16 != 0 || g.size > 256 || g.blockRows != 16 ||
+      g.blocks == 0 || g.slotCount == 0 || g.tokens == 0 || g.headsPerGroup() > 64)
     return std::nullopt;
   return g;
 }
@@ -232,16 +230,15 @@ void AttentionEmitter::emitQueries(Value first, int64_t count) {
     Value t = e.add(first, r);
     rotary.setPosition(e.add(t, shift));
     e.loop(e.index(0), e.index(heads), 1, [&](Value h) {
-      rotary.emit(q, g.q.at(e, t, e.at(group, heads, h)), queries,
-                  e.mul(e.at(r, heads, h), size), g.scale);
+      rotary.emit(q, g.q.at(e, t, e.at(group, heads, h)), queries, e.mul(e.at(r, heads, h), size),
+                  g.scale);
     });
   });
 }
 
 /// The first `columns` scores of a tile to weights, with the running maxima and sums; results are
 /// scaled to match.
-void AttentionEmitter::emitWeights(Value tileBegin, Value columns, Value position,
-                                   int64_t count) {
+void AttentionEmitter::emitWeights(Value tileBegin, Value columns, Value position, int64_t count) {
   int64_t heads = g.headsPerGroup();
   Value lowest = e.splat(std::numeric_limits<float>::lowest(), e.lanes);
   Value zero = e.splat(0, e.lanes);
@@ -250,29 +247,27 @@ void AttentionEmitter::emitWeights(Value tileBegin, Value columns, Value positio
     Value begin = e.mul(r, tile);
     auto mask = [&](Value c) { return e.mask(e.sub(live, c), e.lanes); };
     // Positions after the query's do not count.
-    Value largest = e.loop(
-        e.index(0), columns, strip, lowest, [&](Value c, ValueRange carried) {
-          Value most = carried[0];
-          for (int64_t i = 0; i < strip; i += e.lanes) {
-            Value at = e.add(c, i), score = e.load(scores, e.add(begin, at), e.lanes);
-            most = e.maxf(most, e.select(mask(at), score, lowest));
-          }
-          return SmallVector<Value>{most};
-        })[0];
+    Value largest = e.loop(e.index(0), columns, strip, lowest, [&](Value c, ValueRange carried) {
+      Value most = carried[0];
+      for (int64_t i = 0; i < strip; i += e.lanes) {
+        Value at = e.add(c, i), score = e.load(scores, e.add(begin, at), e.lanes);
+        most = e.maxf(most, e.select(mask(at), score, lowest));
+      }
+      return SmallVector<Value>{most};
+    })[0];
     Value before = e.broadcast(e.loadScalar(maxima, r), e.lanes);
     Value maximum = e.maxf(e.broadcast(e.reduceMax(largest), e.lanes), before);
-    Value total = e.loop(
-        e.index(0), columns, strip, zero, [&](Value c, ValueRange carried) {
-          Value sum = carried[0];
-          for (int64_t i = 0; i < strip; i += e.lanes) {
-            Value at = e.add(c, i), place = e.add(begin, at);
-            Value power = e.expf(e.subf(e.load(scores, place, e.lanes), maximum));
-            Value weight = e.select(mask(at), power, zero);
-            e.store(weight, scores, place);
-            sum = e.addf(sum, weight);
-          }
-          return SmallVector<Value>{sum};
-        })[0];
+    Value total = e.loop(e.index(0), columns, strip, zero, [&](Value c, ValueRange carried) {
+      Value sum = carried[0];
+      for (int64_t i = 0; i < strip; i += e.lanes) {
+        Value at = e.add(c, i), place = e.add(begin, at);
+        Value power = e.expf(e.subf(e.load(scores, place, e.lanes), maximum));
+        Value weight = e.select(mask(at), power, zero);
+        e.store(weight, scores, place);
+        sum = e.addf(sum, weight);
+      }
+      return SmallVector<Value>{sum};
+    })[0];
     Value factor = e.expf(e.subf(before, maximum));
     Value one = e.mask(e.index(1), e.lanes); // the first lane holds the row's number
     Value sum = e.broadcast(e.loadScalar(sums, r), e.lanes);
@@ -323,8 +318,7 @@ void AttentionEmitter::emitOutput(Value first, int64_t count) {
   e.loop(e.index(0), e.index(count), 1, [&](Value r) {
     e.loop(e.index(0), e.index(heads), 1, [&](Value h) {
       Value from = e.at(r, heads, h);
-      Value to = e.add(e.mul(e.add(first, r), g.heads * size),
-                       e.mul(e.at(group, heads, h), size));
+      Value to = e.add(e.mul(e.add(first, r), g.heads * size), e.mul(e.at(group, heads, h), size));
       Value total = e.loadScalar(sums, from);
       Value inverse = e.broadcast(e.divf(e.scalar(1), total), e.lanes);
       emitCopy(e, results, e.mul(from, size), output, to, size, inverse);

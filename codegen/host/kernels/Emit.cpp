@@ -40,10 +40,6 @@ Value Emit::less(Value a, Value b) {
   return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, a, b);
 }
 
-Value Emit::equal(Value a, Value b) {
-  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::eq, a, b);
-}
-
 Value Emit::select(Value condition, Value yes, Value no) {
   return arith::SelectOp::create(builder, loc, condition, yes, no);
 }
@@ -52,12 +48,11 @@ Value Emit::select(Value condition, Value yes, Value no) {
 
 SmallVector<Value> Emit::loop(Value from, Value to, int64_t step, ValueRange start,
                               function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-  auto op = scf::ForOp::create(
-      builder, loc, from, to, index(step), start,
-      [&](mlir::OpBuilder &, mlir::Location, Value i, ValueRange carried) {
-        SmallVector<Value> next = body(i, carried);
-        scf::YieldOp::create(builder, loc, next);
-      });
+  auto op = scf::ForOp::create(builder, loc, from, to, index(step), start,
+                               [&](mlir::OpBuilder &, mlir::Location, Value i, ValueRange carried) {
+                                 SmallVector<Value> next = body(i, carried);
+                                 scf::YieldOp::create(builder, loc, next);
+                               });
   return SmallVector<Value>(op.getResults());
 }
 

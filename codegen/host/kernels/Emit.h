@@ -49,8 +49,7 @@ public:
   Value min(Value a, Value b);
   Value max(Value a, Value b);
   Value clamp(Value a, int64_t low, int64_t high);
-  Value less(Value a, Value b);      // signed
-  Value equal(Value a, Value b);
+  Value less(Value a, Value b); // signed
   Value select(Value condition, Value yes, Value no);
   /// a * stride + b
   Value at(Value a, int64_t stride, Value b) { return add(mul(a, stride), b); }

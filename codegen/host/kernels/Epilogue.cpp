@@ -21,13 +21,20 @@ static bool isRankTwo(Type type) {
   return tensor && tensor.getRank() == 2 && tensor.hasStaticShape();
 }
 
+/// Whether a kernel can read `value` from a buffer, or computes it.
+static bool isReadable(Value value) {
+  Type element = mlir::getElementTypeOrSelf(value.getType());
+  return value.getDefiningOp() ||
+         (llvm::isa<mlir::FloatType>(element) && element.getIntOrFloatBitWidth() <= 32);
+}
+
 bool isElementwise(mlir::Operation *op) {
   if (op->getNumResults() != 1 || !isRankTwo(op->getResult(0).getType()) ||
       op->getNumOperands() == 0)
     return false;
   auto shape = llvm::cast<mlir::RankedTensorType>(op->getResult(0).getType()).getShape();
   for (Value operand : op->getOperands())
-    if (!isRankTwo(operand.getType()) ||
+    if (!isReadable(operand) || !isRankTwo(operand.getType()) ||
         llvm::cast<mlir::RankedTensorType>(operand.getType()).getShape() != shape)
       return false;
   return llvm::isa<ElementwiseOpInterface, nn::MaskTailOp>(op) ||
@@ -55,8 +62,7 @@ Value VectorScope::compute(mlir::Operation *op) {
   Value result = op->getResult(0);
   if (auto constant = llvm::dyn_cast<arith::ConstantOp>(op)) {
     auto splat = llvm::cast<mlir::SplatElementsAttr>(constant.getValue());
-    return arith::ConstantOp::create(e.builder, e.loc,
-                                     splat.resizeSplat(typeOf(result)));
+    return arith::ConstantOp::create(e.builder, e.loc, splat.resizeSplat(typeOf(result)));
   }
   SmallVector<Value> operands;
   for (Value operand : op->getOperands())

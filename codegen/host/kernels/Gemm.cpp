@@ -52,13 +52,12 @@ GemmGrid planGemm(int64_t m, int64_t n, int64_t k, int64_t products) {
   return grid;
 }
 
-Gemm::Gemm(Emit &e, const HostTarget &target, int64_t n, int64_t k, Value input,
-           ArrayRef<Factor> factors, int64_t maxRows, int64_t maxPanels, int64_t tileRows,
-           std::optional<int64_t> rowsRemainder)
+Gemm::Gemm(Emit &e, int64_t n, int64_t k, Value input, ArrayRef<Factor> factors, int64_t maxRows,
+           int64_t maxPanels, int64_t tileRows, std::optional<int64_t> rowsRemainder)
     : e(e), n(n), k(k), maxRows(maxRows), maxPanels(maxPanels), tileRows(tileRows),
       rowsRemainder(rowsRemainder), input(input), factors(factors) {
-  bool packs = llvm::any_of(
-      factors, [](const Factor &f) { return f.layout != WeightLayout::Panels; });
+  bool packs =
+      llvm::any_of(factors, [](const Factor &f) { return f.layout != WeightLayout::Panels; });
   copyInput = maxRows > fewRows;
   depth = k;
   if (copyInput || packs)
@@ -74,8 +73,7 @@ Gemm::Gemm(Emit &e, const HostTarget &target, int64_t n, int64_t k, Value input,
 void Gemm::emitClear(Value rows) {
   Value zero = e.splat(0, e.lanes);
   for (Value sum : sums)
-    e.loop(e.index(0), e.mul(rows, sumStride()), e.lanes,
-           [&](Value i) { e.store(zero, sum, i); });
+    e.loop(e.index(0), e.mul(rows, sumStride()), e.lanes, [&](Value i) { e.store(zero, sum, i); });
 }
 
 void Gemm::emitCopyInput(Value row, Value rows, Value k0, Value count) {
@@ -113,8 +111,7 @@ void Gemm::emitPackPanel(const Factor &factor, Value panel, Value k0, Value coun
   });
 }
 
-void Gemm::emitDepthBlock(Value row, Value rows, Value panel, Value panels, Value k0,
-                          Value count) {
+void Gemm::emitDepthBlock(Value row, Value rows, Value panel, Value panels, Value k0, Value count) {
   if (copyInput)
     emitCopyInput(row, rows, k0, count);
   e.loop(e.index(0), panels, 1, [&](Value p) {

@@ -47,9 +47,8 @@ public:
   /// `maxRows` and `maxPanels` bound what `emit` is asked for.  `input` is flat float32 of rows of
   /// k.  The rows of a block are taken in tiles of `tileRows` and a remainder of
   /// `rowsRemainder` (nothing: any number).
-  Gemm(Emit &e, const HostTarget &target, int64_t n, int64_t k, Value input,
-       ArrayRef<Factor> factors, int64_t maxRows, int64_t maxPanels, int64_t tileRows,
-       std::optional<int64_t> rowsRemainder);
+  Gemm(Emit &e, int64_t n, int64_t k, Value input, ArrayRef<Factor> factors, int64_t maxRows,
+       int64_t maxPanels, int64_t tileRows, std::optional<int64_t> rowsRemainder);
 
   /// For the rows [row, row + rows) and the columns of the panels [panel, panel + panels):
   /// computes the sums of every product, then calls `epilogue` for each vector of them.
@@ -60,8 +59,8 @@ private:
   Emit &e;
   int64_t n, k, maxRows, maxPanels, tileRows;
   std::optional<int64_t> rowsRemainder;
-  int64_t depth;     // rows of B taken at once
-  bool copyInput;    // pack a block of the input, so that its rows share no cache set
+  int64_t depth;  // rows of B taken at once
+  bool copyInput; // pack a block of the input, so that its rows share no cache set
   Value input, inputBlock, panelBlock;
   SmallVector<Factor> factors;
   SmallVector<Value> sums; // a block of sums for each product

@@ -36,8 +36,7 @@ private:
   // Experts get about equal parts of the rows; one that gets more loops over its share.
   static GroupedGrid plan(const ProductGroup &group) {
     int64_t rows = ceilDiv(group.m, group.experts);
-    GemmGrid gemm =
-        planGemm(rows, group.n, group.k, static_cast<int64_t>(group.products.size()));
+    GemmGrid gemm = planGemm(rows, group.n, group.k, static_cast<int64_t>(group.products.size()));
     return {gemm, gemm.rowBlocks};
   }
 };
@@ -58,12 +57,11 @@ mlir::LogicalResult GroupedLinearKernel::emit(mlir::func::FuncOp kernel,
   Value end = e.clamp(e.loadIndex(offsets, e.add(expert, 1)), 0, group.m);
 
   int64_t rowBlock = grid.gemm.rowBlock, panelGroup = grid.gemm.panelGroup;
-  Gemm gemm(e, target, group.n, group.k, e.flat(function.getArgument(group.input)),
+  Gemm gemm(e, group.n, group.k, e.flat(function.getArgument(group.input)),
             factorsOf(e, group, function, expert), std::min(group.m, rowBlock), panelGroup,
             maxTileRows(target), std::nullopt);
   Value panel = e.mul(x, panelGroup);
-  Value panels =
-      e.min(e.index(panelGroup), e.sub(e.index(ceilDiv(group.n, panelWidth)), panel));
+  Value panels = e.min(e.index(panelGroup), e.sub(e.index(ceilDiv(group.n, panelWidth)), panel));
   e.loop(e.at(z, rowBlock, begin), end, rowBlock * grid.shares, [&](Value row) {
     Value rows = e.min(e.index(rowBlock), e.sub(end, row));
     gemm.emit(row, rows, panel, panels,

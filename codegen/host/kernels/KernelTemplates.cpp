@@ -4,11 +4,8 @@ namespace levin::host {
 
 llvm::ArrayRef<const KernelTemplate *> hostKernelTemplates() {
   static const KernelTemplate *const templates[] = {
-      &kernels::matmulKernel(),
-      &kernels::groupedLinearKernel(),
-      &kernels::lightningKernel(),
-      &kernels::attentionKernel(),
-      &kernels::rowKernel(),
+      &kernels::matmulKernel(),    &kernels::groupedLinearKernel(), &kernels::lightningKernel(),
+      &kernels::attentionKernel(), &kernels::rowKernel(),
   };
   return templates;
 }

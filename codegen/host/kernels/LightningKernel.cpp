@@ -53,7 +53,8 @@ static std::optional<LightningGroup> analyse(mlir::func::FuncOp kernel) {
   }
   if (!group.op || terminator->getOperands() != group.op->getResults())
     return std::nullopt;
-  auto views = {std::pair(&group.q, group.op.getQ()), {&group.k, group.op.getK()},
+  auto views = {std::pair(&group.q, group.op.getQ()),
+                {&group.k, group.op.getK()},
                 {&group.v, group.op.getV()}};
   for (auto [view, value] : views) {
     auto traced = traceHeads(value);
@@ -150,8 +151,7 @@ void LightningEmitter::emit() {
     e.when(e.less(past, e.index(1)), [&] { emitFill(e, state, stateBegin, size * size, 0); });
     Value row = g.tokens >= worthABlock ? emitBlocks() : rows.first;
     Value negated = e.mulf(e.broadcast(slope, 1), e.splat(-1, 1));
-    Value decay =
-        mlir::vector::ExtractOp::create(e.builder, e.loc, e.expf(negated), int64_t(0));
+    Value decay = mlir::vector::ExtractOp::create(e.builder, e.loc, e.expf(negated), int64_t(0));
     e.loop(row, rows.last, 1, [&](Value r) { emitRow(r, decay); });
   });
   e.finish();
@@ -194,8 +194,7 @@ void LightningEmitter::emitPowers() {
 
 /// One row in the recurrent form: S = decay S + k^T v, out = q S.
 void LightningEmitter::emitRow(Value row, Value decay) {
-  Value qBegin = g.q.at(e, row, head), kBegin = g.k.at(e, row, head),
-        vBegin = g.v.at(e, row, head);
+  Value qBegin = g.q.at(e, row, head), kBegin = g.k.at(e, row, head), vBegin = g.v.at(e, row, head);
   Value outBegin = e.add(e.mul(row, g.heads * size), e.mul(head, size));
   Value factor = e.broadcast(decay, e.lanes);
   constexpr int64_t strip = 4; // vectors of columns at once
@@ -222,8 +221,7 @@ void LightningEmitter::emitRow(Value row, Value decay) {
       return next;
     });
     for (int64_t i = 0; i < vectors; ++i)
-      e.store(e.addf(sums[i], sums[vectors + i]), output,
-              e.add(outBegin, column + i * e.lanes));
+      e.store(e.addf(sums[i], sums[vectors + i]), output, e.add(outBegin, column + i * e.lanes));
   }
 }
 

@@ -47,21 +47,19 @@ mlir::LogicalResult MatmulKernel::emit(mlir::func::FuncOp kernel, mlir::func::Fu
   unsigned bindings = function.getNumArguments() - 3;
   Value x = function.getArgument(bindings), y = function.getArgument(bindings + 1);
   Value zero = e.index(0);
-  Gemm gemm(e, target, group.n, group.k, e.flat(function.getArgument(group.input)),
-            factorsOf(e, group, function, zero), std::min(group.m, grid.rowBlock),
-            grid.panelGroup, tileRows, remainder);
+  Gemm gemm(e, group.n, group.k, e.flat(function.getArgument(group.input)),
+            factorsOf(e, group, function, zero), std::min(group.m, grid.rowBlock), grid.panelGroup,
+            tileRows, remainder);
   Value row = e.mul(x, grid.rowBlock), panel = e.mul(y, grid.panelGroup);
-  Value rows = grid.rowBlocks == 1
-                   ? e.index(group.m)
-                   : e.min(e.index(grid.rowBlock), e.sub(e.index(group.m), row));
+  Value rows = grid.rowBlocks == 1 ? e.index(group.m)
+                                   : e.min(e.index(grid.rowBlock), e.sub(e.index(group.m), row));
   int64_t panelCount = ceilDiv(group.n, panelWidth);
   Value panels = panelCount % grid.panelGroup == 0
                      ? e.index(grid.panelGroup)
                      : e.min(e.index(grid.panelGroup), e.sub(e.index(panelCount), panel));
-  gemm.emit(row, rows, panel, panels,
-            [&](Value r, Value column, Value mask, ArrayRef<Value> sums) {
-              emitResults(e, group, kernel, function, r, column, mask, sums);
-            });
+  gemm.emit(row, rows, panel, panels, [&](Value r, Value column, Value mask, ArrayRef<Value> sums) {
+    emitResults(e, group, kernel, function, r, column, mask, sums);
+  });
   e.finish();
   return mlir::success();
 }

@@ -122,16 +122,15 @@ std::optional<ProductGroup> analyseProducts(mlir::func::FuncOp kernel) {
   return analysis.group;
 }
 
-SmallVector<Gemm::Factor> factorsOf(Emit &e, const ProductGroup &group,
-                                    mlir::func::FuncOp function, Value expert) {
+SmallVector<Gemm::Factor> factorsOf(Emit &e, const ProductGroup &group, mlir::func::FuncOp function,
+                                    Value expert) {
   SmallVector<Gemm::Factor> factors;
   for (const Product &product : group.products) {
     const WeightSource &weight = product.weight;
-    int64_t size = weight.layout == WeightLayout::Panels
-                       ? roundUp(weight.n, panelWidth) * weight.k
-                       : weight.n * weight.k;
-    factors.push_back({e.flat(function.getArgument(weight.argument)), e.mul(expert, size),
-                       weight.layout});
+    int64_t size = weight.layout == WeightLayout::Panels ? roundUp(weight.n, panelWidth) * weight.k
+                                                         : weight.n * weight.k;
+    factors.push_back(
+        {e.flat(function.getArgument(weight.argument)), e.mul(expert, size), weight.layout});
   }
   return factors;
 }

@@ -27,8 +27,8 @@ struct ProductGroup {
 std::optional<ProductGroup> analyseProducts(mlir::func::FuncOp kernel);
 
 /// The products of `group` on the buffers of `function`; matrices begin at `expert`.
-SmallVector<Gemm::Factor> factorsOf(Emit &e, const ProductGroup &group,
-                                    mlir::func::FuncOp function, Value expert);
+SmallVector<Gemm::Factor> factorsOf(Emit &e, const ProductGroup &group, mlir::func::FuncOp function,
+                                    Value expert);
 
 /// Stores the results of `kernel` for a vector of columns of one row, given the sums.
 void emitResults(Emit &e, const ProductGroup &group, mlir::func::FuncOp kernel,

@@ -41,8 +41,7 @@ void Rotary::setPosition(Value position) {
     Value angle = e.toFloat(e.mulf(places, frequency), f64);
     Value turns = mlir::math::FloorOp::create(
         b, loc, e.addf(e.mulf(angle, splat(0.5 / std::numbers::pi)), splat(0.5)));
-    Value reduced =
-        e.toFloat(e.subf(angle, e.mulf(turns, splat(2 * std::numbers::pi))), e.f32());
+    Value reduced = e.toFloat(e.subf(angle, e.mulf(turns, splat(2 * std::numbers::pi))), e.f32());
     e.store(mlir::math::CosOp::create(b, loc, reduced), cosines, e.index(j));
     e.store(mlir::math::SinOp::create(b, loc, reduced), sines, e.index(j));
   }

@@ -84,8 +84,7 @@ static void assignStages(RowGroup &group) {
   for (mlir::Operation *op : group.ops)
     for (Value operand : op->getOperands()) {
       mlir::Operation *producer = operand.getDefiningOp();
-      if (producer && group.stages.count(producer) &&
-          group.stages[producer] < group.stages[op])
+      if (producer && group.stages.count(producer) && group.stages[producer] < group.stages[op])
         group.saved.insert(operand);
     }
 }
@@ -111,7 +110,7 @@ static std::optional<RowGroup> analyse(mlir::func::FuncOp kernel) {
   if (group.ops.empty() || group.rows == 0 || group.columns == 0 || group.columns > maxColumns)
     return std::nullopt;
   for (Value result : kernel.getBody().front().getTerminator()->getOperands())
-    if (!result.getDefiningOp() || isSplatConstant(result.getDefiningOp()))
+    if (!llvm::is_contained(group.ops, result.getDefiningOp()))
       return std::nullopt;
   assignStages(group);
   if (group.saved.size() > maxSaved)
@@ -288,13 +287,13 @@ void RowEmitter::emitStage(unsigned stage, Value row) {
   auto norms = normsAfter(stage);
   SmallVector<Value> squares(norms.size(), e.splat(0, e.lanes));
   int64_t whole = g.columns / e.lanes * e.lanes;
-  squares = e.loop(e.index(0), e.index(whole), e.lanes, squares,
-                   [&](Value column, ValueRange carried) {
-                     return emitColumns(stage, row, column, {}, carried);
-                   });
+  squares =
+      e.loop(e.index(0), e.index(whole), e.lanes, squares, [&](Value column, ValueRange carried) {
+        return emitColumns(stage, row, column, {}, carried);
+      });
   if (whole < g.columns)
-    squares = emitColumns(stage, row, e.index(whole),
-                          e.mask(e.index(g.columns - whole), e.lanes), squares);
+    squares = emitColumns(stage, row, e.index(whole), e.mask(e.index(g.columns - whole), e.lanes),
+                          squares);
   for (auto [norm, sum] : llvm::zip(norms, squares)) {
     Value mean = e.divf(e.reduceAdd(sum), e.scalar(static_cast<double>(g.columns)));
     Value biased = e.addf(mean, e.scalar(norm.getEps().convertToDouble()));

@@ -58,8 +58,8 @@ static mlir::MLIRContext &context() {
   return *context;
 }
 
-std::unique_ptr<LoadedKernel> LoadedKernel::compile(const std::string &ir,
-                                                    const HostTarget &target, bool templates) {
+std::unique_ptr<LoadedKernel> LoadedKernel::compile(const std::string &ir, const HostTarget &target,
+                                                    bool templates) {
   auto module = mlir::parseSourceString<mlir::ModuleOp>(ir, &context());
   if (!module)
     return nullptr;
