@@ -1,6 +1,7 @@
 #include "runtime/session/StepPlan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace levin {
@@ -33,7 +34,10 @@ private:
   /// The bucket that does most tokens for its time, or nothing useful: buckets.size().
   size_t mostEfficient(const Position &at) const;
   double restCost(Position at) const;
-  size_t cheapestStart(const Position &at, size_t otherwise) const;
+  double costFrom(size_t bucket, Position at) const;
+  size_t choose(const Position &at) const;
+
+  static constexpr size_t farRuns = 16; // so many runs away, the end does not matter
 
   std::span<const Bucket> buckets;
   std::span<const StepWork> work;
@@ -81,11 +85,12 @@ size_t Planner::mostEfficient(const Position &at) const {
   return best;
 }
 
+/// The cost of going on with the most efficient buckets; infinite if the end is far or unreachable.
 double Planner::restCost(Position at) const {
   double cost = 0;
-  while (!finished(at)) {
+  for (size_t runs = 0; !finished(at); ++runs) {
     size_t next = mostEfficient(at);
-    if (next == buckets.size())
+    if (next == buckets.size() || runs == farRuns)
       return std::numeric_limits<double>::infinity();
     cost += costOf(buckets[next]);
     fill(buckets[next], at, nullptr);
@@ -93,48 +98,43 @@ double Planner::restCost(Position at) const {
   return cost;
 }
 
-/// The bucket with which the cheapest plan begins; `otherwise` of equally cheap ones.
-size_t Planner::cheapestStart(const Position &at, size_t otherwise) const {
-  auto costFrom = [&](size_t bucket) {
-    Position after = at;
-    if (fill(buckets[bucket], after, nullptr) == 0)
-      return std::numeric_limits<double>::infinity();
-    return costOf(buckets[bucket]) + restCost(after);
-  };
-  double bestCost = costFrom(otherwise);
+double Planner::costFrom(size_t bucket, Position at) const {
+  if (fill(buckets[bucket], at, nullptr) == 0)
+    return std::numeric_limits<double>::infinity();
+  return costOf(buckets[bucket]) + restCost(at);
+}
+
+/// The bucket to go on with; buckets.size() if none can.
+size_t Planner::choose(const Position &at) const {
+  size_t best = mostEfficient(at);
+  if (best == buckets.size())
+    return best;
+  double bestCost = costFrom(best, at);
+  if (std::isinf(bestCost))
+    return best; // far from the end, nothing is better
   for (size_t i = 0; i < buckets.size(); ++i) {
-    double cost = costFrom(i);
+    double cost = costFrom(i, at);
     if (cost < bestCost) {
-      otherwise = i;
+      best = i;
       bestCost = cost;
     }
   }
-  return otherwise;
+  return best;
 }
 
 Result<std::vector<StepRun>> Planner::plan() {
-  // Far from the end every choice but the most efficient one wastes time, and looking at all would
-  // take long; near the end each beginning is compared.
-  constexpr size_t careful = 4;
   std::vector<StepRun> runs;
   Position at;
-  uint64_t left = 0, largest = 0;
-  for (const StepWork &item : work)
-    left += item.tokens;
-  for (const Bucket &bucket : buckets)
-    largest = std::max(largest, bucket.tokens);
   while (!finished(at)) {
-    size_t best = mostEfficient(at);
-    if (best == buckets.size())
+    size_t bucket = choose(at);
+    if (bucket == buckets.size())
       return makeError(ErrorCode::BatchTooLarge,
                        "no bucket of the artifact can do sequence {} of the step", at.sequence)
           .note("have", fmt::format("{} buckets, none with room for its logits", buckets.size()))
           .note("fix", "compile with more rows: --buckets TOKENSxSEQUENCESxROWS");
-    if (left <= careful * largest)
-      best = cheapestStart(at, best);
     StepRun run;
-    run.bucket = static_cast<uint32_t>(best);
-    left -= fill(buckets[best], at, &run.parts);
+    run.bucket = static_cast<uint32_t>(bucket);
+    fill(buckets[bucket], at, &run.parts);
     runs.push_back(std::move(run));
   }
   return runs;

@@ -47,6 +47,12 @@ TEST(StepPlan, RowsBound) {
   EXPECT_EQ(plan({{64, 8, 1}}, {{3}, {3}, {3}}).size(), 3u);
 }
 
+// Planning takes no longer than what it plans: 20,000 runs of one row each.
+TEST(StepPlan, ManyRuns) {
+  std::vector<Bucket> buckets = {{1, 1, 1}, {8, 8, 1}, {256, 8, 1}, {2048, 8, 1}};
+  EXPECT_EQ(plan(buckets, {{20000, LogitsMode::All}}).size(), 20000u);
+}
+
 TEST(StepPlan, Impossible) {
   EXPECT_EQ(planStep({}, std::vector<StepWork>{{1}}).status().number(), 4003);
   EXPECT_TRUE(planStep({}, {})->empty());
