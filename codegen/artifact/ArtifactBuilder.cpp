@@ -18,13 +18,20 @@ Role roleOf(mlir::Attribute attribute) {
   if (!role)
     return Role::None;
   switch (role.getValue()) {
-  case nn::Role::Ids: return Role::Ids;
-  case nn::Role::Starts: return Role::Starts;
-  case nn::Role::Slots: return Role::Slots;
-  case nn::Role::Past: return Role::Past;
-  case nn::Role::Rows: return Role::Rows;
-  case nn::Role::State: return Role::State;
-  case nn::Role::Logits: return Role::Logits;
+  case nn::Role::Ids:
+    return Role::Ids;
+  case nn::Role::Starts:
+    return Role::Starts;
+  case nn::Role::Slots:
+    return Role::Slots;
+  case nn::Role::Past:
+    return Role::Past;
+  case nn::Role::Rows:
+    return Role::Rows;
+  case nn::Role::State:
+    return Role::State;
+  case nn::Role::Logits:
+    return Role::Logits;
   }
   return Role::Invalid;
 }
@@ -142,15 +149,16 @@ void ManifestBuilder::addCode() {
     variants.push_back(&code);
   auto capability = [](const host::HostCode *code) {
     auto all = host::hostTargets();
-    return std::find_if(all.begin(), all.end(), [&](const host::HostTarget &target) {
-             return target.name == code->target.name;
-           }) - all.begin();
+    return std::find_if(
+               all.begin(), all.end(),
+               [&](const host::HostTarget &target) { return target.name == code->target.name; }) -
+           all.begin();
   };
   std::sort(variants.begin(), variants.end(),
             [&](auto *a, auto *b) { return capability(a) > capability(b); });
   for (const host::HostCode *code : variants)
-    executable.variants.push_back({code->target.name, CodeKind::HostElf, addSegment(code->elf),
-                                   code->target.cpuFeatures});
+    executable.variants.push_back(
+        {code->target.name, CodeKind::HostElf, addSegment(code->elf), code->target.cpuFeatures});
   contents.manifest.executables.push_back(std::move(executable));
 }
 
@@ -188,9 +196,15 @@ void ManifestBuilder::addBinding(exec::BindOp bind, Entry &entry) {
                   tensorTypeOf(bind.getType()),
                   {slices.lookup(bind.getSlice())}};
   switch (bind.getKind()) {
-  case exec::BindKind::Input: entry.inputs.push_back(std::move(binding)); break;
-  case exec::BindKind::Output: entry.outputs.push_back(std::move(binding)); break;
-  case exec::BindKind::State: entry.state.push_back(std::move(binding)); break;
+  case exec::BindKind::Input:
+    entry.inputs.push_back(std::move(binding));
+    break;
+  case exec::BindKind::Output:
+    entry.outputs.push_back(std::move(binding));
+    break;
+  case exec::BindKind::State:
+    entry.state.push_back(std::move(binding));
+    break;
   }
 }
 
@@ -242,11 +256,10 @@ Status ManifestBuilder::addProgram(exec::ProgramOp op) {
     } else if (auto slice = llvm::dyn_cast<exec::SliceOp>(inner)) {
       auto arena = slice.getArena().getDefiningOp<exec::ArenaOp>();
       slices[slice] = static_cast<uint32_t>(program.slices.size());
-      program.slices.push_back({static_cast<uint64_t>(slice.getPlace()[0]),
-                                static_cast<uint64_t>(slice.getPlace()[1]),
-                                static_cast<uint32_t>(arena.getKind()) - 1,
-                                static_cast<uint32_t>(slice.getLive()[0]),
-                                static_cast<uint32_t>(slice.getLive()[1])});
+      program.slices.push_back(
+          {static_cast<uint64_t>(slice.getPlace()[0]), static_cast<uint64_t>(slice.getPlace()[1]),
+           static_cast<uint32_t>(arena.getKind()) - 1, static_cast<uint32_t>(slice.getLive()[0]),
+           static_cast<uint32_t>(slice.getLive()[1])});
     } else if (auto bind = llvm::dyn_cast<exec::BindOp>(inner)) {
       addBinding(bind, entry);
     } else {
@@ -318,8 +331,7 @@ Result<uint64_t> weightFileBytes(mlir::ModuleOp module, const WeightIndex &weigh
   return total;
 }
 
-Result<ArtifactContents> buildArtifact(const ArtifactInput &input,
-                                       const DigestProgress &progress) {
+Result<ArtifactContents> buildArtifact(const ArtifactInput &input, const DigestProgress &progress) {
   return ManifestBuilder(input, progress).run();
 }
 

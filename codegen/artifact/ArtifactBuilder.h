@@ -16,13 +16,13 @@
 namespace levin::artifact {
 
 struct ArtifactInput {
-  mlir::ModuleOp module;                              // planned, with the grids of its kernels
-  const host::HostModule *code = nullptr;             // all kernels of the module
-  const WeightIndex *weights = nullptr;               // what parameters are made of
+  mlir::ModuleOp module;                                   // planned, with the grids of its kernels
+  const host::HostModule *code = nullptr;                  // all kernels of the module
+  const WeightIndex *weights = nullptr;                    // what parameters are made of
   std::vector<std::pair<std::string, std::string>> assets; // name and content
-  Producer producer;                                  // no paths, no times
-  uint64_t slots = 0, maxContext = 0;                 // of the step programs
-  std::string pipeline;                               // for debugging
+  Producer producer;                                       // no paths, no times
+  uint64_t slots = 0, maxContext = 0;                      // of the step programs
+  std::string pipeline;                                    // for debugging
 };
 
 /// A manifest whose segments still lack place and digest, and their bytes.

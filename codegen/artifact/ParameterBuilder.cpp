@@ -23,12 +23,18 @@ DType dtypeOf(mlir::Type element) {
     return DType::Invalid;
   bool isUnsigned = integer.isUnsigned();
   switch (integer.getWidth()) {
-  case 1: return DType::I1;
-  case 8: return isUnsigned ? DType::U8 : DType::I8;
-  case 16: return isUnsigned ? DType::Invalid : DType::I16;
-  case 32: return isUnsigned ? DType::Invalid : DType::I32;
-  case 64: return isUnsigned ? DType::U64 : DType::I64;
-  default: return DType::Invalid;
+  case 1:
+    return DType::I1;
+  case 8:
+    return isUnsigned ? DType::U8 : DType::I8;
+  case 16:
+    return isUnsigned ? DType::Invalid : DType::I16;
+  case 32:
+    return isUnsigned ? DType::Invalid : DType::I32;
+  case 64:
+    return isUnsigned ? DType::U64 : DType::I64;
+  default:
+    return DType::Invalid;
   }
 }
 
@@ -38,22 +44,6 @@ TensorType tensorTypeOf(mlir::Type type) {
   for (int64_t extent : shaped.getShape())
     result.shape.push_back(static_cast<uint64_t>(extent));
   return result;
-}
-
-static DType dtypeOf(weights::DType type) {
-  switch (type) {
-  case weights::DType::F64: return DType::F64;
-  case weights::DType::F32: return DType::F32;
-  case weights::DType::F16: return DType::F16;
-  case weights::DType::BF16: return DType::BF16;
-  case weights::DType::I64: return DType::I64;
-  case weights::DType::I32: return DType::I32;
-  case weights::DType::I16: return DType::I16;
-  case weights::DType::I8: return DType::I8;
-  case weights::DType::U8: return DType::U8;
-  case weights::DType::BOOL: return DType::I1;
-  }
-  return DType::Invalid;
 }
 
 static bool isFloat(DType type) { return type >= DType::F16; }
@@ -153,16 +143,16 @@ Result<Pieces> ParameterBuilder::piecesOf(mlir::Operation *op) {
   source.join = parameter.getJoin() == nn::Join::Stack ? Join::Stack : Join::Concat;
   for (nn::PieceAttr piece : parameter.getPieces()->getAsRange<nn::PieceAttr>()) {
     const WeightTensor &tensor = weights.tensors.at(piece.getKey().str());
-    DType stored = dtypeOf(tensor.dtype);
+    DType stored = tensor.dtype;
     if (isFloat(stored) != isFloat(target) || (!isFloat(stored) && stored != target))
       return makeError(ErrorCode::TensorDType, "tensor '{}' cannot become parameter '{}'",
                        piece.getKey().str(), parameter.getSymName().str())
           .note("have", nameOf(stored))
           .note("need", isFloat(target) ? "a float type" : nameOf(target));
     auto place = std::find(usedFiles.begin(), usedFiles.end(), tensor.file);
-    source.pieces.push_back({static_cast<uint32_t>(place - usedFiles.begin()),
-                             piece.getKey().str(), stored, tensor.shape,
-                             unsignedOf(piece.getStarts()), unsignedOf(piece.getSizes())});
+    source.pieces.push_back({static_cast<uint32_t>(place - usedFiles.begin()), piece.getKey().str(),
+                             stored, tensor.shape, unsignedOf(piece.getStarts()),
+                             unsignedOf(piece.getSizes())});
   }
   LEVIN_RETURN_IF_ERROR(
       checkShapes(source, parameter.getSymName().str(), tensorTypeOf(parameter.getType())));

@@ -21,10 +21,10 @@ using mlir::Operation;
 
 // One kernel to be: the ops of a group and the values that cross its border.
 struct Region {
-  llvm::SmallVector<Operation *> ops;      // in program order
+  llvm::SmallVector<Operation *> ops; // in program order
   llvm::SetVector<mlir::Value> inputs;
   llvm::SmallVector<mlir::Value> outputs;
-  llvm::SmallVector<int64_t> producers;    // groups whose results it reads
+  llvm::SmallVector<int64_t> producers; // groups whose results it reads
 };
 
 // The ops that name a kernel.
@@ -237,11 +237,11 @@ mlir::LogicalResult KernelFormer::dispatch(int64_t group) {
   llvm::SmallVector<mlir::Value> inputs;
   for (mlir::Value value : region.inputs)
     inputs.push_back(values.lookupOrDefault(value));
-  auto symbol = mlir::SymbolRefAttr::get(
-      builder.getStringAttr("kernels"), {mlir::FlatSymbolRefAttr::get(kernel.getSymNameAttr())});
-  auto call = exec::DispatchOp::create(builder, region.ops.front()->getLoc(),
-                                       kernel.getResultTypes(), symbol, inputs,
-                                       tiedResults(kernel));
+  auto symbol = mlir::SymbolRefAttr::get(builder.getStringAttr("kernels"),
+                                         {mlir::FlatSymbolRefAttr::get(kernel.getSymNameAttr())});
+  auto call =
+      exec::DispatchOp::create(builder, region.ops.front()->getLoc(), kernel.getResultTypes(),
+                               symbol, inputs, tiedResults(kernel));
   values.map(region.outputs, call.getOutputs());
   return mlir::success();
 }
@@ -260,8 +260,7 @@ void KernelFormer::replace() {
 struct FuseFormKernels : impl::FuseFormKernelsPassBase<FuseFormKernels> {
   void runOnOperation() override {
     KernelLibrary library(getOperation());
-    llvm::SmallVector<mlir::func::FuncOp> functions(
-        getOperation().getOps<mlir::func::FuncOp>());
+    llvm::SmallVector<mlir::func::FuncOp> functions(getOperation().getOps<mlir::func::FuncOp>());
     for (mlir::func::FuncOp function : functions)
       if (!function.isExternal() && mlir::failed(KernelFormer(function, library).run()))
         return signalPassFailure();

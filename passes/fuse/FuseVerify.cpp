@@ -19,7 +19,8 @@ bool isStaticTensor(mlir::Type type) {
 mlir::LogicalResult verifyOutside(mlir::Operation &op) {
   if (llvm::isa<nn::UseOp, exec::DispatchOp>(op) || op.hasTrait<mlir::OpTrait::IsTerminator>())
     return mlir::success();
-  if (auto pack = llvm::dyn_cast<exec::PackOp>(op); pack && pack.getMatrix().getDefiningOp<nn::UseOp>())
+  if (auto pack = llvm::dyn_cast<exec::PackOp>(op);
+      pack && pack.getMatrix().getDefiningOp<nn::UseOp>())
     return mlir::success();
   return op.emitOpError("is outside of every kernel (F1)");
 }
@@ -30,7 +31,8 @@ mlir::LogicalResult verifyKernel(mlir::func::FuncOp kernel) {
   for (mlir::Type type :
        llvm::concat<const mlir::Type>(kernel.getArgumentTypes(), kernel.getResultTypes()))
     if (!isStaticTensor(type))
-      return kernel.emitOpError("has a value of type ") << type << ", expected a static tensor (F3)";
+      return kernel.emitOpError("has a value of type ")
+             << type << ", expected a static tensor (F3)";
   auto result = kernel.walk([](nn::UseOp use) {
     use.emitOpError("is inside of a kernel, expected its value as an argument (F3)");
     return mlir::WalkResult::interrupt();

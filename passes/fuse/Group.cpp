@@ -62,8 +62,7 @@ private:
 };
 
 void Grouping::missed(Operation *op, const Group &group, llvm::StringRef reason) {
-  mlir::remark::missed(op->getLoc(),
-                       mlir::remark::RemarkOpts::name("Fuse").category("fuse"))
+  mlir::remark::missed(op->getLoc(), mlir::remark::RemarkOpts::name("Fuse").category("fuse"))
       << llvm::formatv("'{0}' not into the kernel of '{1}': {2}", op->getName(),
                        group.root->getName(), reason)
              .str();
@@ -80,8 +79,7 @@ unsigned Grouping::start(Operation *op, KernelKind kind) {
 void Grouping::join(Operation *op, unsigned group) {
   owner[op] = group;
   groups[group].ops.push_back(op);
-  mlir::remark::passed(op->getLoc(),
-                       mlir::remark::RemarkOpts::name("Fuse").category("fuse"))
+  mlir::remark::passed(op->getLoc(), mlir::remark::RemarkOpts::name("Fuse").category("fuse"))
       << llvm::formatv("'{0}' into the kernel of '{1}'", op->getName(),
                        groups[group].root->getName())
              .str();
@@ -141,8 +139,8 @@ bool Grouping::isConvex(llvm::ArrayRef<unsigned> merged, Operation *op) {
       bool comesBack = false;
       forEachUser(member, [&](Operation *user) {
         auto known = owner.find(user);
-        comesBack |= user == op ||
-                     (known != owner.end() && llvm::is_contained(merged, known->second));
+        comesBack |=
+            user == op || (known != owner.end() && llvm::is_contained(merged, known->second));
       });
       if (comesBack)
         return false;
@@ -282,12 +280,17 @@ void Grouping::addAttention(Operation *op, KernelKind kind) {
 
 void Grouping::add(Operation *op, KernelKind kind) {
   switch (kind) {
-  case KernelKind::Elementwise: return addElementwise(op);
-  case KernelKind::Column: return addColumn(op);
-  case KernelKind::Row: return addRow(op);
+  case KernelKind::Elementwise:
+    return addElementwise(op);
+  case KernelKind::Column:
+    return addColumn(op);
+  case KernelKind::Row:
+    return addRow(op);
   case KernelKind::Attention:
-  case KernelKind::Lightning: return addAttention(op, kind);
-  default: start(op, kind);
+  case KernelKind::Lightning:
+    return addAttention(op, kind);
+  default:
+    start(op, kind);
   }
 }
 

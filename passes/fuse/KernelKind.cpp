@@ -10,18 +10,30 @@ namespace levin::fuse {
 
 llvm::StringRef stringify(KernelKind kind) {
   switch (kind) {
-  case KernelKind::Matmul: return "matmul";
-  case KernelKind::Attention: return "attention";
-  case KernelKind::Lightning: return "lightning";
-  case KernelKind::View: return "view";
-  case KernelKind::Rotary: return "rotary";
-  case KernelKind::Row: return "row";
-  case KernelKind::Column: return "column";
-  case KernelKind::Elementwise: return "elementwise";
-  case KernelKind::Gather: return "gather";
-  case KernelKind::Route: return "route";
-  case KernelKind::Combine: return "combine";
-  case KernelKind::Other: return "other";
+  case KernelKind::Matmul:
+    return "matmul";
+  case KernelKind::Attention:
+    return "attention";
+  case KernelKind::Lightning:
+    return "lightning";
+  case KernelKind::View:
+    return "view";
+  case KernelKind::Rotary:
+    return "rotary";
+  case KernelKind::Row:
+    return "row";
+  case KernelKind::Column:
+    return "column";
+  case KernelKind::Elementwise:
+    return "elementwise";
+  case KernelKind::Gather:
+    return "gather";
+  case KernelKind::Route:
+    return "route";
+  case KernelKind::Combine:
+    return "combine";
+  case KernelKind::Other:
+    return "other";
   }
   return "other";
 }

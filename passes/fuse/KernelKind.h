@@ -12,7 +12,17 @@ inline constexpr llvm::StringLiteral kindAttrName = "fuse.kind";
 inline constexpr llvm::StringLiteral groupAttrName = "fuse.group";
 
 enum class KernelKind {
-  Matmul, Attention, Lightning, View, Rotary, Row, Column, Elementwise, Gather, Route, Combine,
+  Matmul,
+  Attention,
+  Lightning,
+  View,
+  Rotary,
+  Row,
+  Column,
+  Elementwise,
+  Gather,
+  Route,
+  Combine,
   Other
 };
 

@@ -14,8 +14,7 @@ struct FuseMatch : impl::FuseMatchPassBase<FuseMatch> {
         continue;
       for (mlir::Operation &op : function.getBody().front())
         if (!staysOutside(&op) && !isRepeated(&op))
-          op.setAttr(kindAttrName,
-                     mlir::StringAttr::get(&getContext(), stringify(classify(&op))));
+          op.setAttr(kindAttrName, mlir::StringAttr::get(&getContext(), stringify(classify(&op))));
     }
   }
 };

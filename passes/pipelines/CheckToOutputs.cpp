@@ -54,8 +54,8 @@ Value count(OpBuilder &b, mlir::Location loc, Value actual, Value expected,
   Value init = mlir::tensor::EmptyOp::create(b, loc, llvm::ArrayRef<int64_t>(), b.getI64Type());
   init = mlir::linalg::FillOp::create(b, loc, zero, init).getResult(0);
   auto identity = b.getMultiDimIdentityMap(rank);
-  llvm::SmallVector<mlir::AffineMap> maps = {
-      identity, identity, mlir::AffineMap::get(rank, 0, b.getContext())};
+  llvm::SmallVector<mlir::AffineMap> maps = {identity, identity,
+                                             mlir::AffineMap::get(rank, 0, b.getContext())};
   llvm::SmallVector<mlir::utils::IteratorType> iterators(rank,
                                                          mlir::utils::IteratorType::reduction);
   auto sum = mlir::linalg::GenericOp::create(
@@ -79,8 +79,7 @@ Value countViolations(OpBuilder &b, mlir::Operation &op) {
   return count(b, op.getLoc(), close.getActual(), close.getExpected(),
                [&](OpBuilder &body, Value actual, Value expected) {
                  return isFar(body, op.getLoc(), actual, expected,
-                              close.getAtol().convertToDouble(),
-                              close.getRtol().convertToDouble());
+                              close.getAtol().convertToDouble(), close.getRtol().convertToDouble());
                });
 }
 

@@ -49,9 +49,7 @@ void buildFuse(OpPassManager &pm, const HostOptions &) {
 }
 
 // Programs: commands on bytes.
-void buildPlan(OpPassManager &pm, const HostOptions &) {
-  pm.addPass(plan::createPlanMemoryPass());
-}
+void buildPlan(OpPassManager &pm, const HostOptions &) { pm.addPass(plan::createPlanMemoryPass()); }
 
 constexpr Phase phases[] = {
     {"input", "a checked module without calls", buildInput,
@@ -81,8 +79,8 @@ struct HostPipelineOptions : mlir::PassPipelineOptions<HostPipelineOptions> {
   HostOptions get() const {
     HostOptions options{{}, slots, blocks, dtype};
     for (size_t i = 0; i < tokens.size(); ++i)
-      options.buckets.push_back({tokens[i], i < sequences.size() ? sequences[i] : 1,
-                                 i < rows.size() ? rows[i] : 1});
+      options.buckets.push_back(
+          {tokens[i], i < sequences.size() ? sequences[i] : 1, i < rows.size() ? rows[i] : 1});
     return options;
   }
 };

@@ -26,7 +26,8 @@ struct HostOptions {
 };
 
 /// A stretch of the pipeline, and the pass that closes it: it states what later phases rely on, and
-/// runs once more after passes that were inserted.  Dumps, insertions and --stop-after name a phase.
+/// runs once more after passes that were inserted.  Dumps, insertions and --stop-after name a
+/// phase.
 struct Phase {
   llvm::StringLiteral name;
   llvm::StringLiteral summary;

@@ -39,13 +39,23 @@ Type specialise(RankedTensorType type, nn::Role role, const Extents &extents) {
     if (!mlir::ShapedType::isDynamic(extent))
       continue;
     switch (role) {
-    case nn::Role::Ids: extent = extents.tokens; break;
-    case nn::Role::Starts: extent = extents.sequences + 1; break;
+    case nn::Role::Ids:
+      extent = extents.tokens;
+      break;
+    case nn::Role::Starts:
+      extent = extents.sequences + 1;
+      break;
     case nn::Role::Slots:
-    case nn::Role::Past: extent = extents.sequences; break;
+    case nn::Role::Past:
+      extent = extents.sequences;
+      break;
     case nn::Role::Rows:
-    case nn::Role::Logits: extent = extents.rows; break;
-    case nn::Role::State: extent = dim == 0 ? extents.slots : extents.blocks; break;
+    case nn::Role::Logits:
+      extent = extents.rows;
+      break;
+    case nn::Role::State:
+      extent = dim == 0 ? extents.slots : extents.blocks;
+      break;
     }
   }
   return type.clone(shape);
@@ -55,8 +65,7 @@ Type specialise(RankedTensorType type, nn::Role role, const Extents &extents) {
 bool foldScalars(Operation *op) {
   auto isScalar = [](Type type) { return type.isIntOrIndex(); };
   if (op->getNumRegions() != 0 || op->getNumResults() == 0 ||
-      !llvm::all_of(op->getResultTypes(), isScalar) ||
-      op->hasTrait<mlir::OpTrait::ConstantLike>())
+      !llvm::all_of(op->getResultTypes(), isScalar) || op->hasTrait<mlir::OpTrait::ConstantLike>())
     return false;
   mlir::OpBuilder builder(op);
   llvm::SmallVector<Value> folded;
@@ -97,9 +106,9 @@ llvm::SmallVector<Type> resultTypes(Operation *op) {
   }
   if (auto infer = llvm::dyn_cast<mlir::InferTypeOpInterface>(op)) {
     llvm::SmallVector<Type> inferred;
-    if (mlir::succeeded(infer.inferReturnTypes(
-            op->getContext(), op->getLoc(), op->getOperands(), op->getAttrDictionary(),
-            op->getPropertiesStorage(), op->getRegions(), inferred)) &&
+    if (mlir::succeeded(infer.inferReturnTypes(op->getContext(), op->getLoc(), op->getOperands(),
+                                               op->getAttrDictionary(), op->getPropertiesStorage(),
+                                               op->getRegions(), inferred)) &&
         inferred.size() == types.size())
       return inferred;
   }
@@ -158,15 +167,15 @@ LogicalResult specialiseBody(FuncOp function, const Extents &extents) {
     if (!role)
       return function.emitOpError("has the dynamic argument ")
              << argument.getArgNumber() << " without a role, so no bucket gives its extents";
-    argument.setType(specialise(llvm::cast<RankedTensorType>(argument.getType()),
-                                role.getValue(), extents));
+    argument.setType(
+        specialise(llvm::cast<RankedTensorType>(argument.getType()), role.getValue(), extents));
   }
   for (Operation &op : llvm::make_early_inc_range(body.without_terminator()))
     if (mlir::failed(inferAgain(op)))
       return failure();
   mlir::OpBuilder builder(function.getContext());
-  function.setFunctionType(builder.getFunctionType(body.getArgumentTypes(),
-                                                   body.getTerminator()->getOperandTypes()));
+  function.setFunctionType(
+      builder.getFunctionType(body.getArgumentTypes(), body.getTerminator()->getOperandTypes()));
   return success();
 }
 
@@ -177,9 +186,9 @@ struct Specialise : impl::SpecialisePassBase<Specialise> {
     llvm::SmallVector<FuncOp> dynamic;
     for (auto function : getOperation().getOps<FuncOp>())
       if (!function.isExternal() && function.isPublic() &&
-          llvm::any_of(llvm::concat<const Type>(function.getArgumentTypes(),
-                                                function.getResultTypes()),
-                       isDynamic))
+          llvm::any_of(
+              llvm::concat<const Type>(function.getArgumentTypes(), function.getResultTypes()),
+              isDynamic))
         dynamic.push_back(function);
     if (!dynamic.empty() && mlir::failed(verifyOptions()))
       return signalPassFailure();
@@ -210,8 +219,7 @@ struct Specialise : impl::SpecialisePassBase<Specialise> {
     mlir::OpBuilder builder(function);
     for (auto [t, s, r] : llvm::zip(tokens, sequences, rows)) {
       auto copy = llvm::cast<FuncOp>(builder.clone(*function));
-      copy.setSymName(
-          llvm::formatv("{0}_{1}_{2}_{3}", function.getSymName(), t, s, r).str());
+      copy.setSymName(llvm::formatv("{0}_{1}_{2}_{3}", function.getSymName(), t, s, r).str());
       if (mlir::failed(specialiseBody(copy, {t, s, r, slots, blocks})))
         return failure();
     }

@@ -72,8 +72,7 @@ LogicalResult verifyDialects(FuncOp function) {
 // (I3)
 LogicalResult verifySignature(FuncOp function) {
   if (function.isExternal() || !function.getBody().hasOneBlock())
-    return function.emitOpError("@") << function.getSymName()
-                                     << " has no body of one block (I3)";
+    return function.emitOpError("@") << function.getSymName() << " has no body of one block (I3)";
   for (mlir::Type type :
        llvm::concat<const mlir::Type>(function.getArgumentTypes(), function.getResultTypes()))
     if (!isTensorOfNumbers(type))
@@ -92,8 +91,9 @@ LogicalResult verifyNames(FuncOp function, llvm::StringRef what, unsigned count,
     if (name.empty() && !(attributes(i) && attributes(i).get("nn.name")))
       continue;
     if (!isName(name))
-      return function.emitOpError() << what << ' ' << i << " is called '" << name
-                                    << "'; expected 1 to 128 letters, digits, '.', '_' and '-' (I4)";
+      return function.emitOpError()
+             << what << ' ' << i << " is called '" << name
+             << "'; expected 1 to 128 letters, digits, '.', '_' and '-' (I4)";
     if (!seen.insert(name).second)
       return function.emitOpError() << "has two " << what << "s called '" << name << "' (I4)";
   }
@@ -102,8 +102,8 @@ LogicalResult verifyNames(FuncOp function, llvm::StringRef what, unsigned count,
 
 // (I5) of the five arguments that say what is in a batch.
 LogicalResult verifyBatch(FuncOp function) {
-  for (nn::Role role : {nn::Role::Ids, nn::Role::Starts, nn::Role::Slots, nn::Role::Past,
-                        nn::Role::Rows}) {
+  for (nn::Role role :
+       {nn::Role::Ids, nn::Role::Starts, nn::Role::Slots, nn::Role::Past, nn::Role::Rows}) {
     unsigned found = 0;
     for (unsigned i = 0; i < function.getNumArguments(); ++i) {
       nn::RoleAttr attr = roleOf(function.getArgAttrDict(i));
@@ -112,8 +112,8 @@ LogicalResult verifyBatch(FuncOp function) {
       ++found;
       auto type = llvm::cast<mlir::RankedTensorType>(function.getArgumentTypes()[i]);
       if (type.getRank() != 1 || !type.getElementType().isSignlessInteger(32))
-        return function.emitOpError("has ") << type << " as '" << nn::stringifyRole(role)
-                                            << "', expected int32 of rank 1 (I5)";
+        return function.emitOpError("has ")
+               << type << " as '" << nn::stringifyRole(role) << "', expected int32 of rank 1 (I5)";
     }
     if (found != 1)
       return function.emitOpError("@")
@@ -176,9 +176,9 @@ LogicalResult verifyState(FuncOp function) {
       return function.emitOpError("returns state '")
              << name << "', for which no argument, or another result, stands (I7)";
     if (argument->second != function.getResultTypes()[i])
-      return function.emitOpError("takes state '") << name << "' as " << argument->second
-                                                   << " and returns it as "
-                                                   << function.getResultTypes()[i] << " (I7)";
+      return function.emitOpError("takes state '")
+             << name << "' as " << argument->second << " and returns it as "
+             << function.getResultTypes()[i] << " (I7)";
     states.erase(argument);
   }
   if (states.empty())
@@ -263,8 +263,8 @@ struct VerifyInput : impl::VerifyInputPassBase<VerifyInput> {
       if (mlir::failed(verifyRoles(function)) || mlir::failed(verifyState(function)))
         return failure();
     } else if (isDynamic(function)) {
-      return function.emitOpError("@") << function.getSymName()
-                                       << " has dynamic extents and is no step (I6)";
+      return function.emitOpError("@")
+             << function.getSymName() << " has dynamic extents and is no step (I6)";
     }
     return final ? verifyOrigins(function) : success();
   }

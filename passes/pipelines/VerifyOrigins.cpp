@@ -26,9 +26,8 @@ std::optional<llvm::SmallVector<int64_t>> constantOf(Value value) {
 
 bool isArgumentOfRole(Value value, nn::Role role) {
   auto argument = llvm::dyn_cast<mlir::BlockArgument>(value);
-  auto function = argument
-                      ? llvm::dyn_cast<mlir::func::FuncOp>(argument.getOwner()->getParentOp())
-                      : mlir::func::FuncOp();
+  auto function = argument ? llvm::dyn_cast<mlir::func::FuncOp>(argument.getOwner()->getParentOp())
+                           : mlir::func::FuncOp();
   if (!function)
     return false;
   auto attr = function.getArgAttrOfType<nn::RoleAttr>(argument.getArgNumber(), "nn.role");
@@ -108,9 +107,9 @@ LogicalResult verifyOffsets(mlir::Operation *op, Value offsets, int64_t end) {
 LogicalResult verifyOp(mlir::Operation *op) {
   constexpr int64_t longest = INT32_MAX / 2;
   if (auto rotary = llvm::dyn_cast<nn::RotaryOp>(op))
-    return success(mlir::succeeded(verifyStarts(op, rotary.getStarts(),
-                                                extent(rotary.getInput(), 0))) &&
-                   mlir::succeeded(verifyPast(op, rotary.getPast(), longest)));
+    return success(
+        mlir::succeeded(verifyStarts(op, rotary.getStarts(), extent(rotary.getInput(), 0))) &&
+        mlir::succeeded(verifyPast(op, rotary.getPast(), longest)));
   if (auto attention = llvm::dyn_cast<nn::LightningAttentionOp>(op))
     return success(
         mlir::succeeded(verifyStarts(op, attention.getStarts(), extent(attention.getQ(), 0))) &&
@@ -138,8 +137,7 @@ LogicalResult verifyOp(mlir::Operation *op) {
 
 LogicalResult verifyOrigins(mlir::func::FuncOp function) {
   auto result = function.walk([](mlir::Operation *op) {
-    return mlir::failed(verifyOp(op)) ? mlir::WalkResult::interrupt()
-                                      : mlir::WalkResult::advance();
+    return mlir::failed(verifyOp(op)) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
   });
   return failure(result.wasInterrupted());
 }

@@ -15,13 +15,12 @@ bool isDynamicOrEmpty(mlir::Type type) {
 }
 
 mlir::LogicalResult verifyOp(mlir::Operation *op) {
-  for (mlir::Type type : llvm::concat<const mlir::Type>(op->getOperandTypes(),
-                                                        op->getResultTypes()))
+  for (mlir::Type type :
+       llvm::concat<const mlir::Type>(op->getOperandTypes(), op->getResultTypes()))
     if (isDynamicOrEmpty(type))
       return op->emitOpError("has a value of type ")
              << type << ", expected static extents of at least 1 (S1)";
-  if (llvm::isa<moe::ExpertsOp>(op) ||
-      llvm::isa_and_present<check::CheckDialect>(op->getDialect()))
+  if (llvm::isa<moe::ExpertsOp>(op) || llvm::isa_and_present<check::CheckDialect>(op->getDialect()))
     return op->emitOpError("is left after it should have been replaced (S2)");
   return mlir::success();
 }

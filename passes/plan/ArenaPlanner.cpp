@@ -49,11 +49,10 @@ Placement placeInOrder(std::span<const Lifetime> buffers, const std::vector<uint
         conflicts.push_back(block);
     uint64_t offset = bestGap(conflicts, sizes[buffer]);
     Placed block{offset, offset + sizes[buffer], buffer};
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), block,
-                                   [](const Placed &a, const Placed &b) {
-                                     return a.offset < b.offset;
-                                   }),
-                  block);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), block,
+                         [](const Placed &a, const Placed &b) { return a.offset < b.offset; }),
+        block);
     result.offsets[buffer] = offset;
     result.size = std::max(result.size, block.end);
   }

@@ -58,10 +58,10 @@ struct Shared {
 
 struct Buffer {
   exec::ArenaKind arena;
-  Place place;               // of the workspace: set by the planner
+  Place place; // of the workspace: set by the planner
   uint32_t first = 0, last = 0;
-  bool isInput = false;      // must keep the caller's bytes
-  bool isOutput = false;     // already bound to a result
+  bool isInput = false;  // must keep the caller's bytes
+  bool isOutput = false; // already bound to a result
 };
 
 // A launch of `dispatch`, or (without one) a copy of bindings[0] to bindings[1].
@@ -218,9 +218,8 @@ mlir::LogicalResult ProgramPlanner::addWeight(mlir::Operation &op, nn::UseOp use
 
 // Whether `value` is read after `op` (or returned).
 bool ProgramPlanner::isTouchedLater(mlir::Value value, mlir::Operation *op) {
-  return llvm::any_of(value.getUsers(), [&](mlir::Operation *user) {
-    return op->isBeforeInBlock(user);
-  });
+  return llvm::any_of(value.getUsers(),
+                      [&](mlir::Operation *user) { return op->isBeforeInBlock(user); });
 }
 
 bool ProgramPlanner::mayOverwrite(exec::DispatchOp dispatch, unsigned operand) {
@@ -323,8 +322,8 @@ mlir::LogicalResult ProgramPlanner::bindResults() {
       source = addCopy(terminator->getLoc(), source, *output);
     }
     buffers[source].isOutput = true;
-    bound.push_back({exec::BindKind::Output, name, source, operand.get().getType(),
-                     roleOf(attributes)});
+    bound.push_back(
+        {exec::BindKind::Output, name, source, operand.get().getType(), roleOf(attributes)});
   }
   for (auto [source, target] : stateCopies)
     addCopy(terminator->getLoc(), source, target);
@@ -415,8 +414,7 @@ void ProgramPlanner::emit(mlir::OpBuilder &builder) {
 struct PlanMemory : impl::PlanMemoryPassBase<PlanMemory> {
   void runOnOperation() override {
     Shared shared;
-    llvm::SmallVector<mlir::func::FuncOp> functions(
-        getOperation().getOps<mlir::func::FuncOp>());
+    llvm::SmallVector<mlir::func::FuncOp> functions(getOperation().getOps<mlir::func::FuncOp>());
     std::vector<ProgramPlanner> planners;
     for (mlir::func::FuncOp function : functions) {
       planners.emplace_back(function, shared);

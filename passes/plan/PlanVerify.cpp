@@ -155,18 +155,16 @@ private:
     auto arena = slice.getArena().getDefiningOp<exec::ArenaOp>();
     auto place = slice.getPlace();
     if (!arena || place[0] % placeAlignment || place[0] + place[1] > arena.getExtent()[0])
-      return slice.emitOpError("at [")
-             << place[0] << ", " << place[1]
-             << "] does not lie in its arena at a multiple of 64 (P1)";
+      return slice.emitOpError("at [") << place[0] << ", " << place[1]
+                                       << "] does not lie in its arena at a multiple of 64 (P1)";
     return mlir::success();
   }
 
   mlir::LogicalResult touch(mlir::Operation *op, mlir::Value slice, bool reads, bool writes) {
     auto live = slice.getDefiningOp<exec::SliceOp>().getLive();
     if (command < live[0] || command > live[1])
-      return op->emitOpError("is command ")
-             << command << " and touches a slice that lives from " << live[0] << " to " << live[1]
-             << " (P3)";
+      return op->emitOpError("is command ") << command << " and touches a slice that lives from "
+                                            << live[0] << " to " << live[1] << " (P3)";
     exec::ArenaKind kind = arenaOf(slice).getKind();
     if (kind == exec::ArenaKind::Parameters && writes)
       return op->emitOpError("writes a parameter (P4)");

@@ -34,8 +34,7 @@ void Diagnostics::handle(mlir::Diagnostic &diagnostic) {
   if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error) {
     const char *kind =
         diagnostic.getSeverity() == mlir::DiagnosticSeverity::Warning ? "warning" : "note";
-    printLine(fmt::format("{}: {}{}{}", kind, place, place.empty() ? "" : ": ",
-                          diagnostic.str()));
+    printLine(fmt::format("{}: {}{}{}", kind, place, place.empty() ? "" : ": ", diagnostic.str()));
     return;
   }
   if (errors++ != 0)
@@ -60,8 +59,8 @@ Status Diagnostics::take(ErrorCode code, const std::string &otherwise) {
   for (const std::string &note : notes)
     status.note("note", firstLine(note));
   if (errors > 1)
-    status.note("more", fmt::format("{} more errors follow from the first or stand beside it",
-                                    errors - 1));
+    status.note("more",
+                fmt::format("{} more errors follow from the first or stand beside it", errors - 1));
   what.clear();
   where.clear();
   notes.clear();
@@ -85,10 +84,14 @@ public:
 private:
   static const char *kindOf(const mlir::remark::detail::Remark &remark) {
     switch (remark.getRemarkType()) {
-    case llvm::remarks::Type::Passed: return "passed";
-    case llvm::remarks::Type::Missed: return "missed";
-    case llvm::remarks::Type::Failure: return "failed";
-    default: return "remark";
+    case llvm::remarks::Type::Passed:
+      return "passed";
+    case llvm::remarks::Type::Missed:
+      return "missed";
+    case llvm::remarks::Type::Failure:
+      return "failed";
+    default:
+      return "remark";
     }
   }
 };

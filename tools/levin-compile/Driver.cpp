@@ -15,6 +15,7 @@
 #include "tools/levin-compile/Input.h"
 #include "tools/levin-compile/PassRunner.h"
 #include "tools/levin-compile/PlanReport.h"
+#include "tools/levin-compile/WeightFiles.h"
 #include "tools/levin-compile/WeightsLink.h"
 #include "tools/levin-opt/PluginLoader.h"
 
@@ -113,8 +114,8 @@ Status Driver::chooseExtents() {
     if (options.maxContext.value_or(0) > maxContext)
       return makeError(ErrorCode::OptionValue, "--max-context {} is more than the step holds",
                        asked)
-          .note("have", fmt::format("{} blocks of {} tokens", *extents.fixedBlocks,
-                                    extents.blockTokens))
+          .note("have",
+                fmt::format("{} blocks of {} tokens", *extents.fixedBlocks, extents.blockTokens))
           .note("need", fmt::format("at most {}", maxContext));
   } else {
     maxContext = asked;
@@ -219,8 +220,7 @@ Status Driver::plan() {
 
 // Before any code is made, so that absent weights are told at once.
 Status Driver::readWeights() {
-  LEVIN_ASSIGN_OR_RETURN(weights,
-                         artifact::WeightIndex::read(input.weightFolder, input.weightFiles));
+  LEVIN_ASSIGN_OR_RETURN(weights, readWeightIndex(input.weightFolder, input.weightFiles));
   return artifact::weightFileBytes(*input.module, weights).takeStatus();
 }
 
@@ -263,8 +263,8 @@ Status Driver::generateCode() {
   std::string names;
   for (const host::HostTarget &target : targets)
     names += (names.empty() ? "" : ", ") + target.name;
-  progress.end(fmt::format("{} kernels, {} from templates, for {}", code.kernels.size(), templates,
-                           names));
+  progress.end(
+      fmt::format("{} kernels, {} from templates, for {}", code.kernels.size(), templates, names));
   return {};
 }
 
@@ -315,20 +315,19 @@ Status Driver::writeOutput() {
   parts.pipeline = passes->text();
   LEVIN_ASSIGN_OR_RETURN(uint64_t total, artifact::weightFileBytes(*input.module, weights));
   progress.begin("weights", total, tool::Progress::Unit::Bytes);
-  LEVIN_ASSIGN_OR_RETURN(artifact::ArtifactContents contents,
-                         artifact::buildArtifact(parts, [&](uint64_t done, uint64_t) {
-                           progress.update(done);
-                         }));
-  progress.end(fmt::format("{} files, {}", contents.manifest.weightFiles.size(),
-                           tool::humanBytes(total)));
+  LEVIN_ASSIGN_OR_RETURN(
+      artifact::ArtifactContents contents,
+      artifact::buildArtifact(parts, [&](uint64_t done, uint64_t) { progress.update(done); }));
+  progress.end(
+      fmt::format("{} files, {}", contents.manifest.weightFiles.size(), tool::humanBytes(total)));
   progress.begin("write");
   std::string path = outputPath();
   LEVIN_RETURN_IF_ERROR(artifact::writeArtifact(path, contents.manifest, contents.segments));
   if (!contents.manifest.weightFiles.empty())
     LEVIN_RETURN_IF_ERROR(linkWeights(path, input.weightFolder));
   std::error_code ignored;
-  progress.end(fmt::format("{} ({})", path,
-                           tool::humanBytes(std::filesystem::file_size(path, ignored))));
+  progress.end(
+      fmt::format("{} ({})", path, tool::humanBytes(std::filesystem::file_size(path, ignored))));
   return {};
 }
 

@@ -2,8 +2,8 @@
 
 #include "dialects/nn/NN.h"
 #include "models/Import.h"
-#include "passes/plan/MemoryPlan.h"
 #include "runtime/base/File.h"
+#include "tools/levin-compile/WeightFiles.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
@@ -52,8 +52,8 @@ static Result<Input> loadFile(const Options &options, mlir::MLIRContext &context
                          readFile(options.input, uint64_t(1) << 32, ErrorCode::ModelFolder));
   Input input;
   input.sourceDigest = sha256(text);
-  input.module = mlir::parseSourceString<mlir::ModuleOp>(
-      text, mlir::ParserConfig(&context), options.input);
+  input.module =
+      mlir::parseSourceString<mlir::ModuleOp>(text, mlir::ParserConfig(&context), options.input);
   if (!input.module)
     return diagnostics.take(ErrorCode::IrSyntax, "the IR cannot be parsed");
   fs::path path(options.input);
@@ -61,7 +61,7 @@ static Result<Input> loadFile(const Options &options, mlir::MLIRContext &context
   input.weightFolder = options.weights;
   if (input.weightFolder.empty())
     input.weightFolder = path.has_parent_path() ? path.parent_path().string() : ".";
-  input.weightFiles = artifact::listWeightFiles(input.weightFolder);
+  input.weightFiles = listWeightFiles(input.weightFolder);
   auto functions = input.module->getOps<mlir::func::FuncOp>();
   input.summary = fmt::format("{}: {} functions", path.filename().string(),
                               std::distance(functions.begin(), functions.end()));
@@ -120,24 +120,6 @@ StateExtents stateExtentsOf(mlir::ModuleOp module) {
     });
   }
   return extents;
-}
-
-uint64_t stateBytes(mlir::ModuleOp module, int64_t slots, int64_t blocks) {
-  uint64_t total = 0;
-  for (auto function : module.getOps<mlir::func::FuncOp>())
-    for (unsigned i = 0; i < function.getNumArguments(); ++i) {
-      nn::RoleAttr role = roleOf(function, i);
-      auto type = llvm::dyn_cast<mlir::RankedTensorType>(function.getArgumentTypes()[i]);
-      if (!role || role.getValue() != nn::Role::State || !type)
-        continue;
-      llvm::SmallVector<int64_t> shape(type.getShape());
-      for (auto [dim, extent] : llvm::enumerate(shape))
-        if (mlir::ShapedType::isDynamic(extent))
-          extent = dim == 0 ? slots : blocks;
-      uint64_t bytes = plan::byteSizeOf(type.clone(shape)).value_or(0);
-      total += (bytes + plan::memoryAlignment - 1) / plan::memoryAlignment * plan::memoryAlignment;
-    }
-  return total;
 }
 
 } // namespace levin::compile

@@ -2,7 +2,7 @@
 #ifndef LEVIN_TOOLS_LEVINCOMPILE_INPUT_H
 #define LEVIN_TOOLS_LEVINCOMPILE_INPUT_H
 
-#include "codegen/artifact/WeightIndex.h"
+#include "runtime/base/Digest.h"
 #include "tools/levin-compile/Diagnostics.h"
 #include "tools/levin-compile/Options.h"
 
@@ -35,9 +35,6 @@ struct StateExtents {
   std::optional<int64_t> fixedBlocks; // likewise
 };
 StateExtents stateExtentsOf(mlir::ModuleOp module);
-
-/// Bytes of state for `slots` sequences of `blocks` blocks, if the input's step is dynamic.
-uint64_t stateBytes(mlir::ModuleOp module, int64_t slots, int64_t blocks);
 
 } // namespace levin::compile
 

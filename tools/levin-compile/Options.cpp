@@ -79,8 +79,8 @@ std::vector<Bucket> defaultBuckets(uint64_t slots) {
   for (const std::string &part : split(defaultBucketText, ',')) {
     auto bucket = parseBucket(part, UINT64_MAX);
     bool isPrefill = bucket->rows != bucket->sequences;
-    bucket->sequences = std::min(bucket->sequences, static_cast<int64_t>(std::min<uint64_t>(
-                                                        slots, INT64_MAX)));
+    bucket->sequences =
+        std::min(bucket->sequences, static_cast<int64_t>(std::min<uint64_t>(slots, INT64_MAX)));
     if (!isPrefill)
       bucket->rows = bucket->sequences;
     if (std::find(buckets.begin(), buckets.end(), *bucket) == buckets.end())
@@ -125,9 +125,8 @@ Result<Insertion> parseInsertion(std::string_view text) {
   phases.resize(phases.size() - 2); // nothing can follow code generation
   std::string phase(text.substr(prefix.size(), equals - prefix.size()));
   if (std::find(phases.begin(), phases.end(), phase) == phases.end()) {
-    Status status =
-        makeError(ErrorCode::OptionValue, "passes cannot be inserted after '{}'", phase)
-            .note("need", fmt::format("{}", fmt::join(phases, ", ")));
+    Status status = makeError(ErrorCode::OptionValue, "passes cannot be inserted after '{}'", phase)
+                        .note("need", fmt::format("{}", fmt::join(phases, ", ")));
     if (auto nearest = tool::didYouMean(phase, phases))
       status.note("fix", *nearest);
     return status;

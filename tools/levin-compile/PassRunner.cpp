@@ -9,8 +9,7 @@
 
 namespace levin::compile {
 
-PassRunner::PassRunner(const Options &options, mlir::MLIRContext &context,
-                       Diagnostics &diagnostics)
+PassRunner::PassRunner(const Options &options, mlir::MLIRContext &context, Diagnostics &diagnostics)
     : options(options), context(context), diagnostics(diagnostics) {
   timing.setEnabled(options.timePasses);
   timingScope = timing.getRootScope();

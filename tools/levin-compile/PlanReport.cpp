@@ -132,8 +132,9 @@ Status checkFits(const PlanReport &report, const PlanChoices &choices) {
 
 uint64_t machineMemory() {
   long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
-  uint64_t bytes = pages > 0 && size > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(size)
-                                         : UINT64_MAX;
+  uint64_t bytes = pages > 0 && size > 0
+                       ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(size)
+                       : UINT64_MAX;
   auto limit = readFile("/sys/fs/cgroup/memory.max", 64);
   if (limit.ok())
     if (uint64_t value = std::strtoull(limit->c_str(), nullptr, 10); value > 0)

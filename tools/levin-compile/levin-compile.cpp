@@ -12,8 +12,8 @@ using namespace levin;
 
 // LLVM ends the process where it cannot go on; say it as every other failure is said.
 static void reportFatal(void *, const char *reason, bool) {
-  std::_Exit(tool::reportStatus(
-      makeError(ErrorCode::Internal, "LLVM cannot go on: {}", reason ? reason : "no reason given")));
+  std::_Exit(tool::reportStatus(makeError(ErrorCode::Internal, "LLVM cannot go on: {}",
+                                          reason ? reason : "no reason given")));
 }
 
 static void addInput(tool::Command &command, compile::Options &options) {
