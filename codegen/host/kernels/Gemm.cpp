@@ -119,6 +119,7 @@ void Gemm::emitDepthBlock(Value row, Value rows, Value panel, Value panels, Valu
     for (auto [factor, sum] : llvm::zip(factors, sums)) {
       MicroTile tile;
       tile.columns = tile.bStride = panelWidth;
+      tile.overwrite = depth == k;
       tile.depth = count;
       tile.depthUnrolls = k % 8 == 0;
       tile.a = copyInput ? inputBlock : input;
@@ -143,14 +144,15 @@ void Gemm::emitDepthBlock(Value row, Value rows, Value panel, Value panels, Valu
 }
 
 void Gemm::emit(Value row, Value rows, Value panel, Value panels, Epilogue epilogue) {
-  emitClear(rows);
-  if (depth == k)
+  if (depth == k) {
     emitDepthBlock(row, rows, panel, panels, e.index(0), e.index(k));
-  else
+  } else {
+    emitClear(rows);
     e.loop(e.index(0), e.index(k), depth, [&](Value k0) {
       Value count = e.min(e.index(depth), e.sub(e.index(k), k0));
       emitDepthBlock(row, rows, panel, panels, k0, count);
     });
+  }
   Value from = e.mul(panel, panelWidth);
   Value to = e.min(e.index(n), e.add(from, e.mul(panels, panelWidth)));
   e.loop(e.index(0), rows, 1, [&](Value r) {

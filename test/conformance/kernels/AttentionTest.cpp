@@ -180,5 +180,30 @@ INSTANTIATE_TEST_SUITE_P(Cases, Attention, testing::ValuesIn(cases), [](const au
                      info.param.tokens, info.index);
 });
 
+// Callers check a batch before they run it; a kernel that is given a wrong one anyway stays inside
+// its buffers.
+TEST(HostileBatch, AttentionStaysInside) {
+  Case c{4, 2, 32, 32, 8, 40, {0, 0}, {0, 0}, {0, 0}};
+  const std::vector<int32_t> starts[] = {{-7, 1 << 30, 3}, {30, 10, 40}, {0, 40, 40}};
+  const std::vector<int32_t> slots[] = {{-1, 99}, {2, 1}, {INT32_MIN, INT32_MAX}};
+  const std::vector<int32_t> past[] = {{INT32_MAX, -5}, {120, INT32_MIN}, {100, 0}};
+  auto kernel = LoadedKernel::compile(kernelFor(c), *nativeHostTarget());
+  ASSERT_TRUE(kernel);
+  size_t cacheSize = slotCount * c.groups * c.blocks * 16 * c.size;
+  for (int i = 0; i < 3; ++i) {
+    std::vector<Buffer> bindings;
+    bindings.push_back(Buffer::of(std::vector<float>(c.tokens * c.columns(), 1)));
+    bindings.push_back(Buffer::of(std::vector<float>(cacheSize, 1)));
+    bindings.push_back(Buffer::of(std::vector<float>(cacheSize, 1)));
+    bindings.push_back(Buffer::of(starts[i]));
+    bindings.push_back(Buffer::of(slots[i]));
+    bindings.push_back(Buffer::of(past[i]));
+    bindings.push_back(Buffer::poisoned(c.tokens * c.heads * c.size));
+    kernel->run(bindings);
+    for (Buffer &buffer : bindings)
+      EXPECT_TRUE(buffer.intact()) << i;
+  }
+}
+
 } // namespace
 } // namespace levin::host

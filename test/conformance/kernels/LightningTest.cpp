@@ -135,5 +135,26 @@ INSTANTIATE_TEST_SUITE_P(Cases, Lightning, testing::ValuesIn(cases), [](const au
   return fmt::format("h{}d{}n{}", info.param.heads, info.param.size, info.param.batch.tokens);
 });
 
+TEST(HostileBatch, LightningStaysInside) {
+  Case c{2, 32, true, {50, {0, 0}, {0, 0}, {0, 0}}};
+  const std::vector<int32_t> starts[] = {{-7, 1 << 30, 3}, {30, 10, 50}};
+  const std::vector<int32_t> slots[] = {{-1, 99}, {INT32_MIN, INT32_MAX}};
+  auto kernel = LoadedKernel::compile(kernelFor(c, 3), *nativeHostTarget());
+  ASSERT_TRUE(kernel);
+  for (int i = 0; i < 2; ++i) {
+    std::vector<Buffer> bindings;
+    bindings.push_back(Buffer::of(std::vector<float>(c.batch.tokens * 3 * c.heads * c.size, 1)));
+    bindings.push_back(Buffer::of(std::vector<float>(c.heads, 0.5f)));
+    bindings.push_back(Buffer::of(std::vector<float>(3 * c.heads * c.size * c.size, 1)));
+    bindings.push_back(Buffer::of(starts[i]));
+    bindings.push_back(Buffer::of(slots[i]));
+    bindings.push_back(Buffer::of(std::vector<int32_t>{INT32_MIN, INT32_MAX}));
+    bindings.push_back(Buffer::poisoned(c.batch.tokens * c.heads * c.size));
+    kernel->run(bindings);
+    for (Buffer &buffer : bindings)
+      EXPECT_TRUE(buffer.intact()) << i;
+  }
+}
+
 } // namespace
 } // namespace levin::host

@@ -227,5 +227,28 @@ func.func @k(%x: tensor<{0}x{2}xf32>, %o: tensor<5xi32>, %p: tensor<4x{3}x{2}x32
   }
 }
 
+TEST(HostileBatch, GroupedLinearStaysInside) {
+  const std::string ir = R"(
+func.func @k(%x: tensor<20x24xf32>, %o: tensor<4xi32>, %w: tensor<3x40x24xf32>)
+    -> tensor<20x40xf32> {
+  %y = moe.grouped_linear %x, %w by %o
+    : tensor<20x24xf32>, tensor<3x40x24xf32>, tensor<4xi32>
+  return %y : tensor<20x40xf32>
+})";
+  auto kernel = LoadedKernel::compile(ir, *nativeHostTarget());
+  ASSERT_TRUE(kernel);
+  for (const std::vector<int32_t> &offsets :
+       {std::vector<int32_t>{-9, 1 << 30, 4, 60}, {INT32_MAX, INT32_MIN, 20, 21}}) {
+    std::vector<Buffer> bindings;
+    bindings.push_back(Buffer::of(std::vector<float>(20 * 24, 1)));
+    bindings.push_back(Buffer::of(offsets));
+    bindings.push_back(Buffer::of(std::vector<float>(3 * 40 * 24, 1)));
+    bindings.push_back(Buffer::poisoned(20 * 40));
+    kernel->run(bindings);
+    for (Buffer &buffer : bindings)
+      EXPECT_TRUE(buffer.intact());
+  }
+}
+
 } // namespace
 } // namespace levin::host
