@@ -17,8 +17,8 @@ module @kernels {
 // CHECK: %[[Y:.*]] = exec.slice %[[W]] [{{[0-9]+}}, 16] live [3, 3]
 // CHECK: exec.bind input "arg0" %[[X]] : tensor<4xf32>
 // CHECK: exec.bind output "result0" %[[Y]] : tensor<4xf32>
-// CHECK: exec.launch @kernels::@k grid [1, 1, 1] (%[[X]], %[[A]])
-// CHECK: exec.launch @kernels::@k grid [1, 1, 1] (%[[A]], %[[B]])
+// CHECK: exec.launch @kernels::@k grid [1, 1, 1]{{ ?}}(%[[X]], %[[A]])
+// CHECK: exec.launch @kernels::@k grid [1, 1, 1]{{ ?}}(%[[A]], %[[B]])
 func.func @chain(%x: tensor<4xf32>) -> tensor<4xf32> {
   %a = exec.dispatch @kernels::@k(%x) tied [-1] : (tensor<4xf32>) -> tensor<4xf32>
   %b = exec.dispatch @kernels::@k(%a) tied [-1] : (tensor<4xf32>) -> tensor<4xf32>
@@ -32,7 +32,7 @@ func.func @chain(%x: tensor<4xf32>) -> tensor<4xf32> {
 // CHECK: exec.bind output "result0" %[[R0:.*]] : tensor<4xf32>
 // CHECK: exec.bind output "result1" %[[R1:.*]] : tensor<4xf32>
 // CHECK: exec.bind output "result2" %[[R2:.*]] : tensor<4xf32>
-// CHECK: exec.launch @kernels::@k grid [1, 1, 1] (%[[X:.*]], %[[R1]])
+// CHECK: exec.launch @kernels::@k grid [1, 1, 1]{{ ?}}(%[[X:.*]], %[[R1]])
 // CHECK: exec.copy %[[X]] to %[[R0]]
 // CHECK: exec.copy %[[R1]] to %[[R2]]
 func.func @copies(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) {

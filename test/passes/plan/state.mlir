@@ -5,7 +5,7 @@
 // CHECK: %[[S:.*]] = exec.arena state [8192]
 // CHECK: %[[STATE:.*]] = exec.slice %[[S]] [0, 8192]
 // CHECK: exec.bind state "s" %[[STATE]] : tensor<4x2x16x16xf32> role #nn.role<state>
-// CHECK: exec.launch @kernels::@k grid [1, 1, 1] ({{.*}}, %[[STATE]], {{.*}})
+// CHECK: exec.launch @kernels::@k grid [1, 1, 1]{{ ?}}({{.*}}, %[[STATE]], {{.*}})
 // CHECK-NOT: exec.copy
 module @kernels {
   func.func @k(%q: tensor<1x2x16xf32>, %slopes: tensor<2xf32>, %state: tensor<4x2x16x16xf32>,
@@ -33,7 +33,7 @@ func.func @in_place(%q: tensor<1x2x16xf32>, %slopes: tensor<2xf32>,
 // CHECK: exec.bind state "s" %[[STATE:.*]] : tensor<4x2x16x16xf32>
 // CHECK: exec.bind output "old" %[[OLD:.*]] : tensor<4x2x16x16xf32>
 // CHECK: exec.copy %[[STATE]] to %[[NEW:.*]]
-// CHECK: exec.launch @kernels::@k grid [1, 1, 1] ({{.*}}, %[[NEW]], {{.*}})
+// CHECK: exec.launch @kernels::@k grid [1, 1, 1]{{ ?}}({{.*}}, %[[NEW]], {{.*}})
 // CHECK: exec.copy %[[STATE]] to %[[OLD]]
 // CHECK: exec.copy %[[NEW]] to %[[STATE]]
 func.func @old_is_needed(%q: tensor<1x2x16xf32>, %slopes: tensor<2xf32>,
