@@ -10,6 +10,16 @@ namespace levin::artifact {
 
 namespace {
 
+// The verifier of flatbuffers 2.0 does not look at how the elements of a vector, or structs, are
+// aligned, and reading them where they are not is undefined.
+template <typename T> Status checkAligned(const T *data, const Path &path) {
+  if (reinterpret_cast<uintptr_t>(data) % alignof(T) == 0)
+    return {};
+  return path.refuse(ErrorCode::ArtifactManifest, "the manifest is not aligned")
+      .note("have", fmt::format("address {} modulo 64", reinterpret_cast<uintptr_t>(data) % 64))
+      .note("need", fmt::format("a multiple of {}", alignof(T)));
+}
+
 // A flatbuffer may refer to one table from many places, and a small file then stands for structs
 // without end.  The writer shares nothing, so that all that is read, counted at each visit, takes
 // at most the bytes of the file; a reader that has read more stops.
@@ -48,6 +58,9 @@ private:
   Status read(const fb::Program &from, Program &to, const Path &path);
   Status read(const fb::Binding &from, Binding &to, const Path &path);
   Status read(const fb::Entry &from, Entry &to, const Path &path);
+  // The elements of a vector of structs.
+  template <typename T>
+  Result<std::span<const T>> structs(const flatbuffers::Vector<const T *> *from, const Path &path);
   Status readRef(const fb::Ref &from, Ref &to, const Path &path);
   Status readSegments(const fb::Manifest &from, Manifest &to);
   Status readProducer(const fb::Producer *from, Producer &to);
@@ -80,11 +93,23 @@ Status Reader::readAll(const flatbuffers::Vector<flatbuffers::Offset<Table>> *fr
 template <typename From, typename To>
 Status Reader::readAll(const flatbuffers::Vector<From> *from, std::vector<To> &to,
                        const Path &path) {
-  if (!from)
+  if (!from || from->size() == 0) // the writer does not align what is empty
     return {};
   LEVIN_RETURN_IF_ERROR(spend(uint64_t(from->size()) * sizeof(From), path));
+  LEVIN_RETURN_IF_ERROR(checkAligned(reinterpret_cast<const From *>(from->Data()), path));
   to.assign(from->begin(), from->end());
   return {};
+}
+
+template <typename T>
+Result<std::span<const T>> Reader::structs(const flatbuffers::Vector<const T *> *from,
+                                           const Path &path) {
+  if (!from || from->size() == 0)
+    return std::span<const T>();
+  LEVIN_RETURN_IF_ERROR(spend(uint64_t(from->size()) * sizeof(T), path));
+  auto *data = reinterpret_cast<const T *>(from->Data());
+  LEVIN_RETURN_IF_ERROR(checkAligned(data, path));
+  return std::span<const T>(data, from->size());
 }
 
 Status Reader::readText(const flatbuffers::String *from, std::string &to, const Path &path) {
@@ -136,15 +161,12 @@ Status Reader::read(const fb::TensorType &from, TensorType &to, const Path &path
 }
 
 Status Reader::readSegments(const fb::Manifest &from, Manifest &to) {
-  if (!from.segments())
-    return {};
-  Path path("segments");
-  LEVIN_RETURN_IF_ERROR(spend(uint64_t(from.segments()->size()) * sizeof(fb::Segment), path));
-  to.segments.reserve(from.segments()->size());
-  for (const fb::Segment *segment : *from.segments()) {
-    LEVIN_RETURN_IF_ERROR(refuseZero(segment->zero(), Path("segments", to.segments.size())));
-    to.segments.push_back({segment->offset(), segment->size(), segment->alignment(), {}});
-    copyDigest(segment->digest(), to.segments.back().digest);
+  LEVIN_ASSIGN_OR_RETURN(auto segments, structs(from.segments(), Path("segments")));
+  to.segments.reserve(segments.size());
+  for (const fb::Segment &segment : segments) {
+    LEVIN_RETURN_IF_ERROR(refuseZero(segment.zero(), Path("segments", to.segments.size())));
+    to.segments.push_back({segment.offset(), segment.size(), segment.alignment(), {}});
+    copyDigest(segment.digest(), to.segments.back().digest);
   }
   return {};
 }
@@ -239,16 +261,16 @@ Status Reader::read(const fb::Item &from, Item &to, const Path &path) {
           .note("have", fmt::format("{}", launch->grid()->size()))
           .note("need", fmt::format("{}", command.grid.size()));
     std::copy(launch->grid()->begin(), launch->grid()->end(), command.grid.begin());
-    const auto &bindings = *launch->bindings();
-    LEVIN_RETURN_IF_ERROR(spend(uint64_t(bindings.size()) * sizeof(fb::Ref), path));
+    LEVIN_ASSIGN_OR_RETURN(auto bindings, structs(launch->bindings(), Path(path, "bindings")));
     command.bindings.resize(bindings.size());
-    for (uint32_t i = 0; i < bindings.size(); ++i)
-      LEVIN_RETURN_IF_ERROR(
-          readRef(*bindings.Get(i), command.bindings[i], Path(path, "bindings", i)));
+    for (size_t i = 0; i < bindings.size(); ++i)
+      LEVIN_RETURN_IF_ERROR(readRef(bindings[i], command.bindings[i], Path(path, "bindings", i)));
     return {};
   }
   if (const fb::Copy *copy = from.command_as_Copy()) {
     Copy &command = to.command.emplace<Copy>();
+    LEVIN_RETURN_IF_ERROR(checkAligned(copy->source(), Path(path, "source")));
+    LEVIN_RETURN_IF_ERROR(checkAligned(copy->target(), Path(path, "target")));
     LEVIN_RETURN_IF_ERROR(readRef(*copy->source(), command.source, Path(path, "source")));
     return readRef(*copy->target(), command.target, Path(path, "target"));
   }
@@ -266,13 +288,12 @@ Status Reader::read(const fb::RankProgram &from, RankProgram &to, const Path &pa
   to.workspaceBytes = from.workspace_bytes();
   to.peakBytes = from.peak_bytes();
   to.orderHash = from.order_hash();
-  const auto &slices = *from.slices();
-  LEVIN_RETURN_IF_ERROR(spend(uint64_t(slices.size()) * sizeof(fb::Slice), path));
+  LEVIN_ASSIGN_OR_RETURN(auto slices, structs(from.slices(), Path(path, "slices")));
   to.slices.reserve(slices.size());
-  for (const fb::Slice *slice : slices) {
-    LEVIN_RETURN_IF_ERROR(refuseZero(slice->zero(), Path(path, "slices", to.slices.size())));
-    to.slices.push_back({slice->offset(), slice->size(), slice->arena(), slice->first_command(),
-                         slice->last_command()});
+  for (const fb::Slice &slice : slices) {
+    LEVIN_RETURN_IF_ERROR(refuseZero(slice.zero(), Path(path, "slices", to.slices.size())));
+    to.slices.push_back(
+        {slice.offset(), slice.size(), slice.arena(), slice.first_command(), slice.last_command()});
   }
   return readAll(from.streams(), to.streams, path, "streams");
 }
@@ -338,6 +359,7 @@ Status Reader::readDebug(const fb::Debug *from, Debug &to) {
 }
 
 Status Reader::read(const fb::Manifest &from, Manifest &to) {
+  LEVIN_RETURN_IF_ERROR(checkAligned(from.version(), Path("version")));
   uint16_t major = from.version()->major(), minor = from.version()->minor();
   if (major != formatMajor)
     return Path("version")

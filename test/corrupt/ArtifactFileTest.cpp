@@ -335,6 +335,18 @@ TEST(Flatbuffer, StructPadding) {
   expectRefusedBytes(bytes, E::ArtifactEnum, "slices[1]: padding is not zero");
 }
 
+// flatbuffers verifies that a vector lies inside, but not that its elements are aligned.
+TEST(Flatbuffer, MisalignedStructs) {
+  auto bytes = edited([](const fb::Manifest &m) {
+    const auto *rank = m.programs()->Get(2)->ranks()->Get(0);
+    // Four bytes on, where the first slice's offset becomes the length: 0.
+    uint8_t &offset = field(rank, fb::RankProgram::VT_SLICES);
+    offset = static_cast<uint8_t>(offset + 4);
+  });
+  expectRefusedBytes(bytes, E::ArtifactManifest,
+                     "programs[2].ranks[0].slices: the manifest is not");
+}
+
 // A file of 30 KB that stands for a million exports.
 TEST(Flatbuffer, SharedTables) {
   flatbuffers::FlatBufferBuilder builder;
