@@ -185,6 +185,27 @@ Value Emit::reduceMax(Value vector) {
   return vector::ReductionOp::create(builder, loc, vector::CombiningKind::MAXNUMF, vector);
 }
 
+SmallVector<Value> Emit::transpose(ArrayRef<Value> rows) {
+  // Each stage exchanges the blocks of `half` rows and columns beside the diagonal.
+  SmallVector<Value> values(rows);
+  auto size = static_cast<int64_t>(rows.size());
+  for (int64_t half = 1; half < size; half *= 2) {
+    SmallVector<int64_t> upper, lower;
+    for (int64_t j = 0; j < size; ++j) {
+      upper.push_back(j & half ? size + j - half : j);
+      lower.push_back(j & half ? size + j : j + half);
+    }
+    for (int64_t i = 0; i < size; ++i) {
+      if (i & half)
+        continue;
+      Value a = values[i], b = values[i + half];
+      values[i] = vector::ShuffleOp::create(builder, loc, a, b, upper);
+      values[i + half] = vector::ShuffleOp::create(builder, loc, a, b, lower);
+    }
+  }
+  return values;
+}
+
 Value Emit::toFloat(Value value, Type element) {
   Type type = value.getType(), from = mlir::getElementTypeOrSelf(type);
   if (from == element)

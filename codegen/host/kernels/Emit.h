@@ -96,6 +96,8 @@ public:
   Value expf(Value a);
   Value reduceAdd(Value vector);
   Value reduceMax(Value vector);
+  /// The columns of the square matrix whose rows are given.
+  SmallVector<Value> transpose(ArrayRef<Value> rows);
   /// A value of another float type or width, converted.
   Value toFloat(Value value, Type element);
 

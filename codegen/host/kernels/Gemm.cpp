@@ -87,19 +87,35 @@ void Gemm::emitCopyInput(Value row, Value rows, Value k0, Value count) {
   });
 }
 
+/// Packs rows of [n, k] from `first` on: squares of a vector's lanes are transposed in registers.
+void Gemm::emitPackRows(const Factor &factor, Value first, Value k0, Value count) {
+  // Rows past the matrix repeat its last one; nobody reads those columns.
+  auto rowBegin = [&](Value c) {
+    Value row = e.min(e.add(first, c), e.index(n - 1));
+    return e.add(factor.begin, e.at(row, k, k0));
+  };
+  Value whole = e.mul(e.div(count, e.lanes), e.lanes);
+  for (int64_t c = 0; c < panelWidth; c += e.lanes)
+    e.loop(e.index(0), whole, e.lanes, [&](Value i) {
+      SmallVector<Value> rows;
+      for (int64_t row = 0; row < e.lanes; ++row)
+        rows.push_back(e.load(factor.flat, e.add(rowBegin(e.index(c + row)), i), e.lanes));
+      SmallVector<Value> columns = e.transpose(rows);
+      for (int64_t column = 0; column < e.lanes; ++column)
+        e.store(columns[column], panelBlock, e.add(e.mul(i, panelWidth), column * panelWidth + c));
+    });
+  e.loop(whole, count, 1, [&](Value i) {
+    e.loop(e.index(0), e.index(panelWidth), 1, [&](Value c) {
+      Value element = e.loadScalar(factor.flat, e.add(rowBegin(c), i));
+      e.storeScalar(e.toFloat(element, e.f32()), panelBlock, e.at(i, panelWidth, c));
+    });
+  });
+}
+
 void Gemm::emitPackPanel(const Factor &factor, Value panel, Value k0, Value count) {
   Value first = e.mul(panel, panelWidth);
-  if (factor.layout == WeightLayout::Rows) {
-    e.loop(e.index(0), e.index(panelWidth), 1, [&](Value c) {
-      Value row = e.min(e.add(first, c), e.index(n - 1));
-      Value from = e.add(factor.begin, e.at(row, k, k0));
-      e.loop(e.index(0), count, 1, [&](Value i) {
-        Value element = e.toFloat(e.loadScalar(factor.flat, e.add(from, i)), e.f32());
-        e.storeScalar(element, panelBlock, e.at(i, panelWidth, c));
-      });
-    });
-    return;
-  }
+  if (factor.layout == WeightLayout::Rows)
+    return emitPackRows(factor, first, k0, count);
   bool whole = n % panelWidth == 0;
   e.loop(e.index(0), count, 1, [&](Value i) {
     Value from = e.add(factor.begin, e.at(e.add(k0, i), n, first));

@@ -68,6 +68,7 @@ private:
   int64_t sumStride() const { return maxPanels * panelWidth; }
   void emitClear(Value rows);
   void emitCopyInput(Value row, Value rows, Value k0, Value count);
+  void emitPackRows(const Factor &factor, Value first, Value k0, Value count);
   void emitPackPanel(const Factor &factor, Value panel, Value k0, Value count);
   void emitDepthBlock(Value row, Value rows, Value panel, Value panels, Value k0, Value count);
 };

@@ -35,14 +35,29 @@ static double best(unsigned threads, const std::function<void()> &run) {
   return result;
 }
 
-static void compare(int64_t m, int64_t n, int64_t k, bool half, unsigned threads) {
-  std::string ir = fmt::format(R"(
+/// How the weight of a product lies in memory.
+enum class Weight { F32Panels, BF16Panels, F32Rows };
+
+static std::string kernelFor(int64_t m, int64_t n, int64_t k, Weight weight) {
+  if (weight == Weight::F32Rows)
+    return fmt::format(R"(
+func.func @k(%x: tensor<{0}x{2}xf32>, %w: tensor<{1}x{2}xf32>) -> tensor<{0}x{1}xf32> {{
+  %y = nn.linear %x, %w : tensor<{0}x{2}xf32>, tensor<{1}x{2}xf32>
+  return %y : tensor<{0}x{1}xf32>
+}})",
+                       m, n, k);
+  return fmt::format(R"(
 func.func @k(%x: tensor<{0}x{2}xf32>, %p: tensor<{3}x{2}x32x{4}>) -> tensor<{0}x{1}xf32> {{
   %w = exec.unpack %p : tensor<{3}x{2}x32x{4}> -> tensor<{1}x{2}x{4}>
   %y = nn.linear %x, %w : tensor<{0}x{2}xf32>, tensor<{1}x{2}x{4}>
   return %y : tensor<{0}x{1}xf32>
 }})",
-                               m, n, k, (n + 31) / 32, half ? "bf16" : "f32");
+                     m, n, k, (n + 31) / 32, weight == Weight::BF16Panels ? "bf16" : "f32");
+}
+
+static void compare(int64_t m, int64_t n, int64_t k, Weight weight, unsigned threads) {
+  bool half = weight == Weight::BF16Panels;
+  std::string ir = kernelFor(m, n, k, weight);
   std::mt19937 generator(1);
   auto x = randomFloats(generator, m * k), w = randomFloats(generator, n * k);
   Buffer panels(size_t(n + 31) / 32 * 32 * k * (half ? 2 : 4));
@@ -55,7 +70,10 @@ func.func @k(%x: tensor<{0}x{2}xf32>, %p: tensor<{3}x{2}x32x{4}>) -> tensor<{0}x
                 c.data(), n);
   });
   double flops = 2.0 * m * n * k;
-  std::printf("%5ld x %5ld x %5ld %-4s", m, n, k, half ? "bf16" : "f32");
+  std::printf("%5ld x %5ld x %5ld %-4s", m, n, k,
+              weight == Weight::F32Rows ? "rows"
+              : half                    ? "bf16"
+                                        : "f32");
   std::printf("  openblas %7.1f GFLOP/s", flops / blas / 1e9);
   for (const HostTarget &target : runnableTargets()) {
     auto kernel = LoadedKernel::compile(ir, target);
@@ -83,14 +101,15 @@ int main(int argc, char **argv) {
   openblas_set_num_threads(threads);
   std::printf("OpenBLAS core %s, %d threads\n", openblas_get_corename(), threads);
   for (int64_t size : {256, 512, 1024, 2048})
-    compare(size, size, size, false, threads);
-  compare(1024, 1024, 1024, true, threads);
-  compare(2048, 768, 192, true, threads);
-  compare(64, 768, 192, true, threads);
+    compare(size, size, size, Weight::F32Panels, threads);
+  compare(1024, 1024, 1024, Weight::BF16Panels, threads);
+  compare(1024, 1024, 1024, Weight::F32Rows, threads);
+  compare(2048, 768, 192, Weight::BF16Panels, threads);
+  compare(64, 768, 192, Weight::BF16Panels, threads);
   for (int64_t m : {1, 2, 4, 8})
-    compare(m, 768, 192, true, threads);
+    compare(m, 768, 192, Weight::BF16Panels, threads);
   for (int64_t m : {1, 2, 4, 8})
-    compare(m, 4096, 4096, true, threads);
-  compare(1, 4096, 4096, false, threads);
+    compare(m, 4096, 4096, Weight::BF16Panels, threads);
+  compare(1, 4096, 4096, Weight::F32Panels, threads);
   return 0;
 }
