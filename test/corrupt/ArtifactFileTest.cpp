@@ -339,9 +339,11 @@ TEST(Flatbuffer, StructPadding) {
 TEST(Flatbuffer, MisalignedStructs) {
   auto bytes = edited([](const fb::Manifest &m) {
     const auto *rank = m.programs()->Get(2)->ranks()->Get(0);
-    // Four bytes on, where the first slice's offset becomes the length: 0.
-    uint8_t &offset = field(rank, fb::RankProgram::VT_SLICES);
-    offset = static_cast<uint8_t>(offset + 4);
+    // Four bytes on, where the first slice's offset becomes the length.
+    const uint8_t &length = *reinterpret_cast<const uint8_t *>(rank->slices()->Get(0));
+    const_cast<uint8_t &>(length) = 1;
+    uint8_t &place = field(rank, fb::RankProgram::VT_SLICES);
+    place = static_cast<uint8_t>(place + 4);
   });
   expectRefusedBytes(bytes, E::ArtifactManifest,
                      "programs[2].ranks[0].slices: the manifest is not");
