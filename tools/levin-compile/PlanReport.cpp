@@ -87,11 +87,12 @@ static std::vector<Alternative> alternatives(const PlanReport &report, const Pla
     auto need = [&](uint64_t context) { return rest + choices.stateBytes(choices.slots, context); };
     uint64_t context =
         largestThatFits(choices.context, [&](uint64_t c) { return need(c) <= have; });
-    // A round number is easier to remember, and no larger.
+    // A round number is easier to remember; a few thousand tokens are the least that is of use.
+    constexpr uint64_t least = 4096;
     uint64_t round = 16;
     while (round * 2 <= context)
       round *= 2;
-    context = std::max<uint64_t>(std::min(context, round), 1);
+    context = context ? std::min(context, round) : std::min(choices.context, least);
     if (need(context) < total)
       list.push_back({fmt::format("--max-context {}", context), need(context)});
   }
@@ -124,7 +125,9 @@ Status checkFits(const PlanReport &report, const PlanChoices &choices) {
   if (!helps.empty())
     status.note("try", helps);
   if (!noHelp.empty())
-    status.note("no help", noHelp);
+    status.note(
+        "no help",
+        noHelp + (report.memory.weightBytes > have ? "     (the weights alone do not fit)" : ""));
   if (helps.empty())
     status.note("fix", "compile for a machine with more memory: --memory SIZE");
   return status;
