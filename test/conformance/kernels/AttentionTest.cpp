@@ -26,7 +26,7 @@ struct Case {
 constexpr int64_t slotCount = 3;
 constexpr double theta = 1e4, scale = 0.3;
 
-std::string kernelFor(const Case &c) {
+std::string kernelFor(const Case &c, std::string_view cache = "f32") {
   std::string rotations, q = "%q", k = "%k";
   for (auto [name, heads] : {std::pair("q", c.heads), std::pair("k", c.groups)})
     if (c.width > 0)
@@ -39,9 +39,9 @@ std::string kernelFor(const Case &c) {
   std::string heads = fmt::format("tensor<{}x{}x{}xf32>", c.tokens, c.heads, c.size);
   std::string groups = fmt::format("tensor<{}x{}x{}xf32>", c.tokens, c.groups, c.size);
   std::string keys =
-      fmt::format("tensor<{}x{}x{}x{}x16xf32>", slotCount, c.groups, c.blocks, c.size);
+      fmt::format("tensor<{}x{}x{}x{}x16x{}>", slotCount, c.groups, c.blocks, c.size, cache);
   std::string values =
-      fmt::format("tensor<{}x{}x{}x16x{}xf32>", slotCount, c.groups, c.blocks, c.size);
+      fmt::format("tensor<{}x{}x{}x16x{}x{}>", slotCount, c.groups, c.blocks, c.size, cache);
   std::string output = fmt::format("tensor<{}x{}xf32>", c.tokens, c.heads * c.size);
   std::string starts = fmt::format("tensor<{}xi32>", c.lengths.size() + 1);
   std::string each = fmt::format("tensor<{}xi32>", c.lengths.size());
@@ -179,6 +179,34 @@ INSTANTIATE_TEST_SUITE_P(Cases, Attention, testing::ValuesIn(cases), [](const au
   return fmt::format("h{}g{}d{}n{}_{}", info.param.heads, info.param.groups, info.param.size,
                      info.param.tokens, info.index);
 });
+
+// A cache of bfloat16 differs by its rounding only.
+TEST(AttentionCache, BFloat16) {
+  const Case c{4, 2, 64, 32, 6, 90, {60, 30}, {2, 0}, {0, 0}};
+  std::mt19937 generator(9);
+  auto x = randomFloats(generator, c.tokens * c.columns());
+  size_t cacheSize = slotCount * c.groups * c.blocks * 16 * c.size;
+  std::vector<float> keys(cacheSize, NAN), values(cacheSize, NAN);
+  Caches caches{{keys.begin(), keys.end()}, {values.begin(), values.end()}};
+  auto expected = reference(c, x, caches);
+  for (const HostTarget &target : runnableTargets()) {
+    auto kernel = LoadedKernel::compile(kernelFor(c, "bf16"), target);
+    ASSERT_TRUE(kernel);
+    EXPECT_EQ(kernel->info().method, "attention");
+    std::vector<Buffer> bindings;
+    bindings.push_back(Buffer::of(x));
+    for (int i = 0; i < 2; ++i)
+      bindings.push_back(Buffer::of(std::vector<uint16_t>(cacheSize, 0xffff)));
+    bindings.push_back(Buffer::of(c.starts()));
+    bindings.push_back(Buffer::of(c.slots));
+    bindings.push_back(Buffer::of(c.past));
+    bindings.push_back(Buffer::poisoned(c.tokens * c.heads * c.size));
+    kernel->run(bindings, 2);
+    EXPECT_LT(relativeError(bindings[6].as<float>(), expected), 2e-2) << target.name;
+    for (Buffer &buffer : bindings)
+      EXPECT_TRUE(buffer.intact());
+  }
+}
 
 // Callers check a batch before they run it; a kernel that is given a wrong one anyway stays inside
 // its buffers.
