@@ -37,8 +37,11 @@ extern "C" {
     value.size = sizeof(type);                                                                     \
     return value;                                                                                  \
   }())
+/* Any int may arrive in an enum; C++ must know that. */
+#define LEVIN_ENUM_TYPE : int
 #else
 #define LEVIN_INIT(type) {.size = sizeof(type)}
+#define LEVIN_ENUM_TYPE
 #endif
 
 #if defined(__GNUC__)
@@ -157,7 +160,7 @@ LEVIN_API levin_status levin_model_get_load_statistics(const levin_model *model,
                                                        levin_error **error);
 
 /* Element types; the values are those of the artifact format. */
-typedef enum levin_dtype {
+typedef enum levin_dtype LEVIN_ENUM_TYPE {
   LEVIN_I1 = 1, /* one byte, 0 or 1 */
   LEVIN_I8 = 2,
   LEVIN_U8 = 3,
@@ -177,7 +180,7 @@ LEVIN_API size_t levin_dtype_size(levin_dtype type);
 LEVIN_API const char *levin_dtype_name(levin_dtype type);
 
 /* What an argument or result of an entry is for. */
-typedef enum levin_role {
+typedef enum levin_role LEVIN_ENUM_TYPE {
   LEVIN_ROLE_NONE = 1,   /* a plain tensor */
   LEVIN_ROLE_IDS = 2,    /* token ids [tokens] */
   LEVIN_ROLE_STARTS = 3, /* first token of each sequence, and the end of the last [sequences + 1] */
@@ -188,7 +191,7 @@ typedef enum levin_role {
   LEVIN_ROLE_LOGITS = 8 /* [rows, vocabulary] */
 } levin_role;
 
-typedef enum levin_binding_kind {
+typedef enum levin_binding_kind LEVIN_ENUM_TYPE {
   LEVIN_INPUT = 0,
   LEVIN_OUTPUT = 1,
   LEVIN_STATE = 2 /* kept by the session, updated in place */
@@ -262,7 +265,7 @@ LEVIN_API levin_status levin_slot_length(const levin_session *session, int32_t s
                                          uint64_t *length, levin_error **error);
 
 /* Whose logits a step computes. */
-typedef enum levin_logits_mode {
+typedef enum levin_logits_mode LEVIN_ENUM_TYPE {
   LEVIN_LOGITS_LAST = 0, /* of the last token */
   LEVIN_LOGITS_ALL = 1,  /* of every token */
   LEVIN_LOGITS_NONE = 2
@@ -366,7 +369,7 @@ LEVIN_API levin_status levin_sampler_sample(levin_sampler *sampler, const float 
 
 /* --- Generation ------------------------------------------------------------------------------- */
 
-typedef enum levin_finish {
+typedef enum levin_finish LEVIN_ENUM_TYPE {
   LEVIN_FINISH_NONE = 0,      /* goes on */
   LEVIN_FINISH_END = 1,       /* an end token was chosen; it is not reported as a token */
   LEVIN_FINISH_LENGTH = 2,    /* max_tokens are there */
