@@ -117,6 +117,14 @@ void LoadedKernel::run(std::span<Buffer> bindings, unsigned threads) const {
   run(std::span<void *const>(pointers), threads);
 }
 
+bool runMeaning(const std::string &ir, std::span<Buffer> bindings) {
+  auto target = nativeHostTarget();
+  auto kernel = target ? LoadedKernel::compile(ir, *target, /*templates=*/false) : nullptr;
+  if (kernel)
+    kernel->run(bindings);
+  return kernel != nullptr;
+}
+
 std::vector<HostTarget> runnableTargets() {
   std::vector<HostTarget> result;
   auto native = nativeHostTarget();

@@ -61,6 +61,10 @@ private:
   Function function = nullptr;
 };
 
+/// Runs `ir`, compiled from the decomposition of its ops, on `bindings`; false if it does not
+/// compile.  What a template computes must be what this does.
+bool runMeaning(const std::string &ir, std::span<Buffer> bindings);
+
 /// The targets that this machine runs.
 std::vector<HostTarget> runnableTargets();
 

@@ -40,9 +40,8 @@ struct Shape {
   int64_t m, n, k;
 };
 
-const Shape shapes[] = {{1, 32, 8},  {1, 96, 192},   {2, 70, 64},    {3, 33, 17},    {4, 256, 300},
-                        {5, 64, 64}, {7, 1024, 192}, {12, 32, 32},   {13, 40, 520},  {31, 96, 100},
-                        {32, 48, 7}, {97, 100, 257}, {128, 64, 192}, {200, 320, 768}};
+const Shape shapes[] = {{1, 96, 192},  {2, 70, 64}, {3, 33, 17},    {4, 256, 300},  {7, 1024, 192},
+                        {13, 40, 520}, {32, 48, 7}, {97, 100, 257}, {200, 320, 768}};
 
 class Products : public testing::TestWithParam<Shape> {};
 
@@ -62,16 +61,25 @@ func.func @k(%x: tensor<{0}x{2}xf32>, %p: tensor<{3}x{2}x32xf32>, %b: tensor<{1}
   auto expected = product(x, w, m, n, k);
   for (int64_t i = 0; i < m * n; ++i)
     expected[i] += b[i % n];
-  for (const HostTarget &target : runnableTargets()) {
-    auto kernel = LoadedKernel::compile(ir, target);
-    ASSERT_TRUE(kernel);
-    EXPECT_EQ(kernel->info().method, "matmul");
-    EXPECT_LT(kernel->info().stackBytes, 1u << 20);
+  auto makeBindings = [&] {
     std::vector<Buffer> bindings;
     bindings.push_back(Buffer::of(x));
     bindings.push_back(Buffer::of(pack(w, 1, n, k)));
     bindings.push_back(Buffer::of(b));
     bindings.push_back(Buffer::poisoned(m * n));
+    return bindings;
+  };
+  if (m * n * k < 1 << 20) {
+    auto meant = makeBindings();
+    ASSERT_TRUE(runMeaning(ir, meant));
+    EXPECT_LT(relativeError(meant[3].as<float>(), expected), 2e-6);
+  }
+  for (const HostTarget &target : runnableTargets()) {
+    auto kernel = LoadedKernel::compile(ir, target);
+    ASSERT_TRUE(kernel);
+    EXPECT_EQ(kernel->info().method, "matmul");
+    EXPECT_LT(kernel->info().stackBytes, 1u << 20);
+    std::vector<Buffer> bindings = makeBindings();
     kernel->run(bindings);
     EXPECT_LT(relativeError(bindings[3].as<float>(), expected), 1e-6) << target.name;
     for (Buffer &buffer : bindings)
@@ -207,17 +215,26 @@ func.func @k(%x: tensor<{0}x{2}xf32>, %o: tensor<5xi32>, %p: tensor<4x{3}x{2}x32
       for (int64_t i = 0; i < rows * n; ++i)
         expected[begin * n + i] = silu(a[i]) * b[i];
     }
-    for (const HostTarget &target : runnableTargets()) {
-      auto kernel = LoadedKernel::compile(ir, target);
-      ASSERT_TRUE(kernel);
-      EXPECT_EQ(kernel->info().method, "grouped_linear");
-      EXPECT_LT(kernel->info().stackBytes, 1u << 20);
+    auto makeBindings = [&] {
       std::vector<Buffer> bindings;
       bindings.push_back(Buffer::of(x));
       bindings.push_back(Buffer::of(ragged.offsets));
       bindings.push_back(Buffer::of(pack(w, experts, n, k)));
       bindings.push_back(Buffer::of(pack(v, experts, n, k)));
       bindings.push_back(Buffer::poisoned(m * n));
+      return bindings;
+    };
+    if (m <= 10) {
+      auto meant = makeBindings();
+      ASSERT_TRUE(runMeaning(ir, meant));
+      EXPECT_LT(relativeError(meant[4].as<float>().first(expected.size()), expected), 2e-6);
+    }
+    for (const HostTarget &target : runnableTargets()) {
+      auto kernel = LoadedKernel::compile(ir, target);
+      ASSERT_TRUE(kernel);
+      EXPECT_EQ(kernel->info().method, "grouped_linear");
+      EXPECT_LT(kernel->info().stackBytes, 1u << 20);
+      std::vector<Buffer> bindings = makeBindings();
       kernel->run(bindings, 2);
       EXPECT_LT(relativeError(bindings[4].as<float>().first(expected.size()), expected), 1e-6)
           << target.name << ", " << m << " rows";

@@ -74,10 +74,7 @@ func.func @k(%y: tensor<{2}x{1}xf32>, %rows: tensor<{0}x2xi32>, %w: tensor<{0}x2
   for (int64_t i = 0; i < rows * columns; ++i)
     q[i] = n[i] / (1 + std::exp(-double(h[i]))) + x[i];
   auto z = norm(q, b, rows, columns, 1e-6);
-  for (const HostTarget &target : runnableTargets()) {
-    auto kernel = LoadedKernel::compile(ir, target);
-    ASSERT_TRUE(kernel);
-    EXPECT_EQ(kernel->info().method, "rows");
+  auto makeBindings = [&] {
     std::vector<Buffer> bindings;
     bindings.push_back(Buffer::of(y));
     bindings.push_back(Buffer::of(places));
@@ -87,6 +84,19 @@ func.func @k(%y: tensor<{2}x{1}xf32>, %rows: tensor<{0}x2xi32>, %w: tensor<{0}x2
     bindings.push_back(Buffer::of(b16));
     bindings.push_back(Buffer::poisoned(rows * columns));
     bindings.push_back(Buffer::poisoned(rows * columns));
+    return bindings;
+  };
+  if (rows <= 5) {
+    auto meant = makeBindings();
+    ASSERT_TRUE(runMeaning(ir, meant));
+    EXPECT_LT(relativeError(meant[6].as<float>(), n), 2e-6);
+    EXPECT_LT(relativeError(meant[7].as<float>(), z), 2e-6);
+  }
+  for (const HostTarget &target : runnableTargets()) {
+    auto kernel = LoadedKernel::compile(ir, target);
+    ASSERT_TRUE(kernel);
+    EXPECT_EQ(kernel->info().method, "rows");
+    std::vector<Buffer> bindings = makeBindings();
     kernel->run(bindings, 2);
     EXPECT_LT(relativeError(bindings[6].as<float>(), n), 1e-6) << target.name;
     EXPECT_LT(relativeError(bindings[7].as<float>(), z), 1e-6) << target.name;
