@@ -92,9 +92,8 @@ std::optional<Placement> placeBuffers(std::span<const Lifetime> buffers, uint64_
   for (const Before &rule : rules) {
     Order order(buffers.size());
     std::iota(order.begin(), order.end(), 0);
-    std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-      return rule(a, b) || (!rule(b, a) && a < b);
-    });
+    std::sort(order.begin(), order.end(),
+              [&](uint32_t a, uint32_t b) { return rule(a, b) || (!rule(b, a) && a < b); });
     Placement placement = placeInOrder(buffers, *sizes, order);
     if (!best || placement.size < best->size)
       best = std::move(placement);

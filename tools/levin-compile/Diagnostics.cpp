@@ -29,11 +29,21 @@ Diagnostics::Diagnostics(mlir::MLIRContext &context)
         return mlir::success();
       }) {}
 
+static const char *kindOf(mlir::DiagnosticSeverity severity) {
+  switch (severity) {
+  case mlir::DiagnosticSeverity::Warning:
+    return "warning";
+  case mlir::DiagnosticSeverity::Remark:
+    return "remark";
+  default:
+    return "note";
+  }
+}
+
 void Diagnostics::handle(mlir::Diagnostic &diagnostic) {
   std::string place = placeOf(diagnostic.getLocation());
   if (diagnostic.getSeverity() != mlir::DiagnosticSeverity::Error) {
-    const char *kind =
-        diagnostic.getSeverity() == mlir::DiagnosticSeverity::Warning ? "warning" : "note";
+    const char *kind = kindOf(diagnostic.getSeverity());
     printLine(fmt::format("{}: {}{}{}", kind, place, place.empty() ? "" : ": ", diagnostic.str()));
     return;
   }

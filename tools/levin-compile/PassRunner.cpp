@@ -53,9 +53,12 @@ Status PassRunner::insert(const Insertion &insertion) {
   llvm::raw_string_ostream stream(message);
   if (mlir::succeeded(mlir::parsePassPipeline(insertion.pipeline, *managers.back(), stream)))
     return {};
+  // "MLIR Textual PassPipeline Parser:1:1: error: 'x' does not ..", and the text once more.
+  llvm::StringRef reason = llvm::StringRef(message).split('\n').first;
+  reason = reason.contains("error: ") ? reason.split("error: ").second : reason;
   return makeError(ErrorCode::OptionValue, "the passes of --insert=after:{}={} cannot be made",
                    insertion.phase, insertion.pipeline)
-      .note("have", message.substr(0, message.find('\n')))
+      .note("have", reason.str())
       .note("fix", "levin-opt --help lists passes; --load-plugin=FILE.so brings more");
 }
 
