@@ -32,12 +32,14 @@ static constexpr llvm::StringLiteral hostTriple = "x86_64-unknown-linux-gnu";
 // LLVM may turn loops into these calls, and a shared object without dependencies must bring them.
 static constexpr llvm::StringLiteral memoryFunctions = R"(
 define hidden ptr @memcpy(ptr returned %to, ptr %from, i64 %n) #0 {
-  %r = call { ptr, ptr, i64 } asm sideeffect "rep movsb", "={di},={si},={cx},0,1,2,~{memory},~{dirflag},~{fpsr},~{flags}"(ptr %to, ptr %from, i64 %n)
+  %r = call { ptr, ptr, i64 } asm sideeffect "rep movsb",
+      "={di},={si},={cx},0,1,2,~{memory},~{dirflag},~{fpsr},~{flags}"(ptr %to, ptr %from, i64 %n)
   ret ptr %to
 }
 define hidden ptr @memset(ptr returned %to, i32 %value, i64 %n) #0 {
   %byte = trunc i32 %value to i8
-  %r = call { ptr, i64 } asm sideeffect "rep stosb", "={di},={cx},0,1,{al},~{memory},~{dirflag},~{fpsr},~{flags}"(ptr %to, i64 %n, i8 %byte)
+  %r = call { ptr, i64 } asm sideeffect "rep stosb",
+      "={di},={cx},0,1,{al},~{memory},~{dirflag},~{fpsr},~{flags}"(ptr %to, i64 %n, i8 %byte)
   ret ptr %to
 }
 define hidden ptr @memmove(ptr returned %to, ptr %from, i64 %n) #0 {
@@ -48,7 +50,8 @@ entry:
   %forward = icmp uge i64 %distance, %n
   br i1 %forward, label %up, label %down
 up:
-  %r = call { ptr, ptr, i64 } asm sideeffect "rep movsb", "={di},={si},={cx},0,1,2,~{memory},~{dirflag},~{fpsr},~{flags}"(ptr %to, ptr %from, i64 %n)
+  %r = call { ptr, ptr, i64 } asm sideeffect "rep movsb",
+      "={di},={si},={cx},0,1,2,~{memory},~{dirflag},~{fpsr},~{flags}"(ptr %to, ptr %from, i64 %n)
   ret ptr %to
 down:
   %any = icmp ne i64 %n, 0
