@@ -1,3 +1,5 @@
 # Tokenizer, chat templates and what the tools share.
 levin_add_unit_test(text-parity-test text_parity_test.cpp LIBS LevinText)
 levin_add_unit_test(text-template-test text_template_test.cpp LIBS LevinText)
+levin_add_unit_test(text-tokenizer-test text_tokenizer_test.cpp LIBS LevinText)
+levin_add_unit_test(tools-test text_tools_test.cpp LIBS LevinToolSupport)

@@ -4,8 +4,11 @@
 #include "tools/common/DidYouMean.h"
 #include "tools/common/Report.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <csignal>
 
 namespace levin::tool {
@@ -131,7 +134,16 @@ Status CommandLine::run(const std::vector<std::string> &args) {
   return parser.chosen->run();
 }
 
+/// Occupies standard descriptors that are closed, lest a file that is opened later gets their number
+/// and what is meant for the terminal.  Reading and writing them fails as before.
+static void occupyStandardDescriptors() {
+  for (int fd = 0; fd <= 2; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      ::open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY); // takes the lowest free number
+}
+
 int CommandLine::main(int argc, const char *const *argv) {
+  occupyStandardDescriptors();
   std::signal(SIGPIPE, SIG_IGN);
   Status status = run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   return reportStatus(status, generalOptions.json);

@@ -44,6 +44,12 @@ void Progress::begin(std::string_view name, uint64_t amount, Unit amountUnit) {
   draw();
 }
 
+void Progress::expect(uint64_t amount, Unit amountUnit) {
+  std::lock_guard lock(mutex);
+  total = amount;
+  unit = amountUnit;
+}
+
 void Progress::update(uint64_t amount, std::string_view on) {
   std::lock_guard lock(mutex);
   if (!running)

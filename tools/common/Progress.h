@@ -29,6 +29,8 @@ public:
 
   /// Starts a phase, ending the one before.  `total` is 0 if the amount of work is not known.
   void begin(std::string_view phase, uint64_t total = 0, Unit unit = Unit::Items);
+  /// Tells the total of the running phase once it is known.
+  void expect(uint64_t total, Unit unit = Unit::Items);
   /// Tells that `done` of the total is done, and on what the work is.
   void update(uint64_t done, std::string_view what = {});
   /// Ends the phase; `summary` says what came out ("minimax: 80 layers").

@@ -34,18 +34,13 @@ Result<Model> ModelOptions::load(const tool::GeneralOptions &general, double *se
   options.weight_folder_count = folders.size();
   options.threads = static_cast<uint32_t>(threads);
   options.skip_weight_digests = trustWeights;
-  struct Display {
-    tool::Progress &progress;
-    bool begun = false;
-  } display{progress};
-  options.user = &display;
+  options.user = &progress;
   options.progress = [](void *user, const char *, uint64_t done, uint64_t total) {
-    auto &[bar, begun] = *static_cast<Display *>(user);
-    if (!begun)
-      bar.begin("load", total, tool::Progress::Unit::Bytes);
-    begun = true;
+    auto &bar = *static_cast<tool::Progress *>(user);
+    bar.expect(total, tool::Progress::Unit::Bytes);
     bar.update(done);
   };
+  progress.begin("load");
   double begin = now();
   LEVIN_ASSIGN_OR_RETURN(Model model, Model::load(artifact, options));
   progress.end(fmt::format("{}, {} of parameters", artifact,

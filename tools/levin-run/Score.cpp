@@ -46,6 +46,9 @@ static Status score(const Options &options, const tool::GeneralOptions &general)
   LEVIN_ASSIGN_OR_RETURN(Chunks chunks, Chunks::parse(options.chunk));
   LEVIN_ASSIGN_OR_RETURN(Model model, options.model.load(general));
   LEVIN_ASSIGN_OR_RETURN(std::vector<int32_t> ids, readIds(options, model));
+  if (Status status = checkLength(model, ids.size() - 1); !status.ok())
+    return std::move(status).note(
+        "fix", fmt::format("--max-tokens {} scores what fits", model.info().max_context));
   LEVIN_ASSIGN_OR_RETURN(Session session, options.model.start(model));
   double begin = now();
   std::vector<float> losses;

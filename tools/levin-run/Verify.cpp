@@ -15,7 +15,7 @@ namespace {
 
 struct Options {
   ModelOptions model;
-  double tolerance = 2e-5, lossTolerance = 5e-4, meanTolerance = 2e-5;
+  double tolerance = 2e-5, lossTolerance = 1e-4, meanTolerance = 1e-5;
 };
 
 /// The tensors of a golden file, as numbers.
