@@ -19,28 +19,21 @@ static void title(Output &out, std::string_view text) { out.print("{}\n", text);
 
 static void print(Output &out, const Table &table) { out.print("{}\n", table.text()); }
 
-static void printSummary(const Artifact &artifact, Output &out) {
-  const Manifest &m = artifact.manifest();
-  const Header &header = artifact.header();
-  Table table;
-  table.column("").column("");
-  table.row({"file", fmt::format("{} ({})", artifact.path(), humanBytes(header.fileBytes))});
-  table.row({"format", fmt::format("{}.{}", header.major, header.minor)});
-  table.row({"identity", toHex(artifact.manifestDigest())});
-  table.row({"compiler", m.producer.compiler});
-  if (m.producer.sourceDigest.size() == 32) {
-    Digest source;
-    std::copy(m.producer.sourceDigest.begin(), m.producer.sourceDigest.end(), source.begin());
-    table.row({"source", toHex(source)});
-  }
-  for (const auto &[key, value] : m.producer.options)
-    table.row({"option", fmt::format("--{}={}", key, value)});
-  if (!m.debug.pipeline.empty())
-    table.row({"pipeline", m.debug.pipeline});
-  title(out, "artifact");
-  print(out, table);
-  if (m.model.slots == 0)
+// The pipeline's phases; the passes of each are on indented lines, which --json shows too.
+static void printPhases(std::string_view pipeline, Output &out) {
+  if (pipeline.empty())
     return;
+  title(out, "pipeline");
+  for (size_t at = 0; at < pipeline.size();) {
+    size_t end = std::min(pipeline.find('\n', at), pipeline.size());
+    if (end > at && pipeline[at] != ' ')
+      out.print("{}\n", pipeline.substr(at, end - at));
+    at = end + 1;
+  }
+  out.write("\n");
+}
+
+static void printModel(const Manifest &m, Output &out) {
   Table model;
   model.column("").column("");
   model.row({"family", m.model.family});
@@ -57,6 +50,29 @@ static void printSummary(const Artifact &artifact, Output &out) {
   model.row({"end tokens", ends.empty() ? "none" : ends});
   title(out, "model");
   print(out, model);
+}
+
+static void printSummary(const Artifact &artifact, Output &out) {
+  const Manifest &m = artifact.manifest();
+  const Header &header = artifact.header();
+  Table table;
+  table.column("").column("");
+  table.row({"file", fmt::format("{} ({})", artifact.path(), humanBytes(header.fileBytes))});
+  table.row({"format", fmt::format("{}.{}", header.major, header.minor)});
+  table.row({"identity", toHex(artifact.manifestDigest())});
+  table.row({"compiler", m.producer.compiler});
+  if (m.producer.sourceDigest.size() == 32) {
+    Digest source;
+    std::copy(m.producer.sourceDigest.begin(), m.producer.sourceDigest.end(), source.begin());
+    table.row({"source", toHex(source)});
+  }
+  for (const auto &[key, value] : m.producer.options)
+    table.row({"option", fmt::format("--{}={}", key, value)});
+  title(out, "artifact");
+  print(out, table);
+  printPhases(m.debug.pipeline, out);
+  if (m.model.slots != 0)
+    printModel(m, out);
 }
 
 static void printFunction(const Entry &entry, Output &out) {
