@@ -112,12 +112,12 @@ Status enableRemarks(mlir::MLIRContext &context, const std::string &kinds) {
   if (kinds.empty())
     return {};
   mlir::remark::RemarkCategories categories;
-  if (kinds == "all")
-    categories.all = ".*";
-  else if (kinds == "passed")
-    categories.passed = ".*";
-  else
+  if (kinds != "passed")
     categories.missed = ".*";
+  if (kinds != "missed")
+    categories.passed = ".*";
+  if (kinds == "all")
+    categories.failed = categories.analysis = ".*";
   if (mlir::failed(mlir::remark::enableOptimizationRemarks(
           context, std::make_unique<RemarkPrinter>(),
           std::make_unique<mlir::remark::RemarkEmittingPolicyAll>(), categories)))

@@ -314,12 +314,14 @@ Status Driver::writeOutput() {
   }
   parts.pipeline = passes->text();
   LEVIN_ASSIGN_OR_RETURN(uint64_t total, artifact::weightFileBytes(*input.module, weights));
-  progress.begin("weights", total, tool::Progress::Unit::Bytes);
+  if (total)
+    progress.begin("weights", total, tool::Progress::Unit::Bytes);
   LEVIN_ASSIGN_OR_RETURN(
       artifact::ArtifactContents contents,
       artifact::buildArtifact(parts, [&](uint64_t done, uint64_t) { progress.update(done); }));
-  progress.end(
-      fmt::format("{} files, {}", contents.manifest.weightFiles.size(), tool::humanBytes(total)));
+  if (total)
+    progress.end(fmt::format("{} files, {}", contents.manifest.weightFiles.size(),
+                             tool::humanBytes(total)));
   progress.begin("write");
   std::string path = outputPath();
   LEVIN_RETURN_IF_ERROR(artifact::writeArtifact(path, contents.manifest, contents.segments));

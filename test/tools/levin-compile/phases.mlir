@@ -10,6 +10,7 @@
 // RUN: levin-compile %s --stop-after fuse --quiet --buckets 1 --time-passes 2>&1 | FileCheck %s --check-prefix=TIME
 // RUN: levin-compile %s --stop-after fuse --quiet --buckets 1 --remarks passed 2>&1 | FileCheck %s --check-prefix=PASSED
 // RUN: levin-compile %s --stop-after fuse --quiet --buckets 1 --remarks missed 2>&1 | FileCheck %s --check-prefix=MISSED
+// RUN: levin-compile %s --stop-after fuse --quiet --buckets 1 --remarks all 2>&1 | FileCheck %s --check-prefixes=ALL
 // RUN: levin-compile %s --stop-after specialise --quiet --buckets 1 --insert=after:specialise=levin-decompose --print-ir-after levin-decompose 2>&1 | FileCheck %s --check-prefix=INSERT
 
 // INPUT: func.func @step
@@ -37,6 +38,8 @@
 // PASSED: phases.mlir:[[#]]:8: passed: 'nn.silu' into the kernel of 'nn.embed'
 // PASSED-NOT: missed
 // MISSED: phases.mlir:[[#]]:8: missed: 'nn.rms_norm' not into the kernel of 'nn.embed': its kernel takes no row ops
+// ALL: passed: {{.*}}nn.silu
+// ALL: missed: {{.*}}nn.rms_norm
 // INSERT: linalg.generic
 
 nn.parameter @table : tensor<64x8xbf16> = concat [<"table">]
