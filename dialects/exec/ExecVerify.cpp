@@ -48,12 +48,11 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   bool onTensors = llvm::all_of(function.getArgumentTypes(), llvm::IsaPred<TensorType>);
   if (onTensors && (function.getArgumentTypes() != getInputs().getTypes() ||
                     function.getResultTypes() != getOutputs().getTypes())) { // (C3)
-    InFlightDiagnostic error =
-        emitOpError("calls ") << kernel << " with (" << getInputs().getTypes() << ") -> ("
-                              << getOutputs().getTypes() << "), expected the kernel's type (C3)";
-    error.attachNote(function.getLoc())
-        << "the kernel is (" << function.getArgumentTypes() << ") -> ("
-        << function.getResultTypes() << ")";
+    InFlightDiagnostic error = emitOpError("calls ")
+                               << kernel << " with (" << getInputs().getTypes() << ") -> ("
+                               << getOutputs().getTypes() << "), expected the kernel's type (C3)";
+    error.attachNote(function.getLoc()) << "the kernel is (" << function.getArgumentTypes()
+                                        << ") -> (" << function.getResultTypes() << ")";
     return error;
   }
   return success();
@@ -79,8 +78,8 @@ LogicalResult DispatchOp::verify() {
 
 LogicalResult WeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (!symbols.lookupNearestSymbolFrom<nn::ParameterOp>(*this, getParameterAttr())) // (C1)
-    return emitOpError("is from ") << getParameterAttr()
-                                   << ", which is no nn.parameter; declare it in the module (C1)";
+    return emitOpError("is from ")
+           << getParameterAttr() << ", which is no nn.parameter; declare it in the module (C1)";
   return success();
 }
 
@@ -92,25 +91,25 @@ static bool isPlace(ArrayRef<int64_t> place) {
 
 LogicalResult WeightOp::verify() {
   if (!isPlace(getPlace())) // (C2)
-    return emitOpError("lies at [") << getPlace()
-                                    << "], expected an offset and a size of at least 0 (C2)";
+    return emitOpError("lies at [")
+           << getPlace() << "], expected an offset and a size of at least 0 (C2)";
   if (static_cast<int64_t>(getPanelRows()) < 0) // (C3)
-    return emitOpError("has panels of ") << static_cast<int64_t>(getPanelRows())
-                                         << " rows, expected at least 0 (C3)";
+    return emitOpError("has panels of ")
+           << static_cast<int64_t>(getPanelRows()) << " rows, expected at least 0 (C3)";
   return success();
 }
 
 LogicalResult ArenaOp::verify() {
   if (getExtent().size() != 1 || getExtent().front() < 0) // (C1)
-    return emitOpError("has extent [") << getExtent()
-                                       << "], expected one size in bytes of at least 0 (C1)";
+    return emitOpError("has extent [")
+           << getExtent() << "], expected one size in bytes of at least 0 (C1)";
   return success();
 }
 
 LogicalResult SliceOp::verify() {
   if (!isPlace(getPlace())) // (C1)
-    return emitOpError("lies at [") << getPlace()
-                                    << "], expected an offset and a size of at least 0 (C1)";
+    return emitOpError("lies at [")
+           << getPlace() << "], expected an offset and a size of at least 0 (C1)";
   auto arena = getArena().getDefiningOp<ArenaOp>();
   if (arena && arena.getExtent().size() == 1 &&
       getPlace()[0] + getPlace()[1] > arena.getExtent().front()) { // (C1)
@@ -121,8 +120,8 @@ LogicalResult SliceOp::verify() {
     return error;
   }
   if (getLive().size() != 2 || getLive()[0] < 0 || getLive()[1] < getLive()[0]) // (C2)
-    return emitOpError("is live in [") << getLive()
-                                       << "], expected a first command and one not before it (C2)";
+    return emitOpError("is live in [")
+           << getLive() << "], expected a first command and one not before it (C2)";
   return success();
 }
 

@@ -87,9 +87,8 @@ public:
   /// for i in low .. high-1
   llvm::SmallVector<Value> loop(Value low, Value high, ValueRange carried, LoopBody body);
   /// Carries `carried` through `body` where `condition` holds.
-  llvm::SmallVector<Value>
-  onlyIf(Value condition, ValueRange carried,
-         llvm::function_ref<llvm::SmallVector<Value>()> body);
+  llvm::SmallVector<Value> onlyIf(Value condition, ValueRange carried,
+                                  llvm::function_ref<llvm::SmallVector<Value>()> body);
 
   // Maps of `dims` dimensions.
   mlir::AffineMap identity(unsigned dims);

@@ -148,12 +148,11 @@ FailureOr<Values> RouteOp::decompose(OpBuilder &builder) {
 static Values forChoices(DecomposeBuilder &b, Value rows, Value t, int64_t extent,
                          ValueRange carried,
                          function_ref<Values(Value c, Value row, ValueRange)> body) {
-  return b.loop(b.index(0), b.index(typeOf(rows).getDimSize(1)), carried,
-                [&](Value c, ValueRange inner) {
-                  Value row = b.readIndex(rows, {t, c});
-                  return b.onlyIf(b.isInside(row, extent), inner,
-                                  [&] { return body(c, row, inner); });
-                });
+  return b.loop(
+      b.index(0), b.index(typeOf(rows).getDimSize(1)), carried, [&](Value c, ValueRange inner) {
+        Value row = b.readIndex(rows, {t, c});
+        return b.onlyIf(b.isInside(row, extent), inner, [&] { return body(c, row, inner); });
+      });
 }
 
 FailureOr<Values> DispatchOp::decompose(OpBuilder &builder) {
@@ -161,18 +160,18 @@ FailureOr<Values> DispatchOp::decompose(OpBuilder &builder) {
   RankedTensorType type = typeOf(getDispatched());
   int64_t columns = type.getDimSize(1);
   Value output = b.filled(type.getShape(), type.getElementType(), 0);
-  return b.loop(
-      b.index(0), b.index(typeOf(getTokens()).getDimSize(0)), output,
-      [&](Value t, ValueRange outer) {
-        return forChoices(b, getRows(), t, type.getDimSize(0), outer,
-                          [&](Value, Value row, ValueRange inner) -> Values {
-                            Offsets from{t, b.getIndexAttr(0)}, to{row, b.getIndexAttr(0)};
-                            Value token = b.slice(getTokens(), from, {1, columns}, {columns});
-                            Value part = b.copyInto(
-                                token, b.slice(inner[0], to, {1, columns}, {columns}));
-                            return {b.unslice(part, inner[0], to, {1, columns})};
-                          });
-      });
+  return b.loop(b.index(0), b.index(typeOf(getTokens()).getDimSize(0)), output,
+                [&](Value t, ValueRange outer) {
+                  return forChoices(
+                      b, getRows(), t, type.getDimSize(0), outer,
+                      [&](Value, Value row, ValueRange inner) -> Values {
+                        Offsets from{t, b.getIndexAttr(0)}, to{row, b.getIndexAttr(0)};
+                        Value token = b.slice(getTokens(), from, {1, columns}, {columns});
+                        Value part =
+                            b.copyInto(token, b.slice(inner[0], to, {1, columns}, {columns}));
+                        return {b.unslice(part, inner[0], to, {1, columns})};
+                      });
+                });
 }
 
 FailureOr<Values> CombineOp::decompose(OpBuilder &builder) {
@@ -186,8 +185,7 @@ FailureOr<Values> CombineOp::decompose(OpBuilder &builder) {
     Value sum = forChoices(
         b, getRows(), t, rows, zeros, [&](Value c, Value row, ValueRange inner) -> Values {
           Value weight = b.read(getWeights(), {t, c});
-          Value part =
-              b.slice(getExpertRows(), {row, b.getIndexAttr(0)}, {1, columns}, {columns});
+          Value part = b.slice(getExpertRows(), {row, b.getIndexAttr(0)}, {1, columns}, {columns});
           return {b.reduce(part, {b.identity(1), b.identity(1)}, inner[0],
                            [&](Value s, ValueRange e) { return b.add(s, b.mul(weight, e[0])); })};
         })[0];
@@ -209,14 +207,14 @@ FailureOr<Values> GroupedLinearOp::decompose(OpBuilder &builder) {
   Value sums = b.empty({n}, b.getF32Type());
   auto expert = [&](Value e, ValueRange outer) {
     auto [first, last] = batch.rows(e);
-    Value matrix = b.slice(getWeight(), {e, b.getIndexAttr(0), b.getIndexAttr(0)}, {1, n, k}, {n, k});
+    Value matrix =
+        b.slice(getWeight(), {e, b.getIndexAttr(0), b.getIndexAttr(0)}, {1, n, k}, {n, k});
     return b.loop(first, last, outer, [&](Value r, ValueRange inner) -> Values {
       Offsets place{r, b.getIndexAttr(0)};
       Value input = b.slice(getInput(), place, {1, k}, {k});
-      Value sum = b.reduce({input, matrix}, {b.map(2, {1}), b.identity(2), b.map(2, {0})},
-                           b.zeroed(inner[1]), [&](Value s, ValueRange elements) {
-                             return b.add(s, b.mul(elements[0], elements[1]));
-                           });
+      Value sum = b.reduce(
+          {input, matrix}, {b.map(2, {1}), b.identity(2), b.map(2, {0})}, b.zeroed(inner[1]),
+          [&](Value s, ValueRange elements) { return b.add(s, b.mul(elements[0], elements[1])); });
       Value row = b.copyInto(sum, b.slice(inner[0], place, {1, n}, {n}));
       return {b.unslice(row, inner[0], place, {1, n}), sum};
     });
@@ -231,10 +229,9 @@ FailureOr<Values> ExpertsOp::decompose(OpBuilder &builder) {
   };
   Value gate = times(getInput(), getW1()), up = times(getInput(), getW3());
   RankedTensorType type = typeOf(gate);
-  Value inner = b.elementwise(
-      {gate, up}, b.empty(type.getShape(), type.getElementType()), [&](ValueRange e) {
-        return b.mul(createSilu(b, b.getLoc(), e[0]), e[1]);
-      });
+  Value inner =
+      b.elementwise({gate, up}, b.empty(type.getShape(), type.getElementType()),
+                    [&](ValueRange e) { return b.mul(createSilu(b, b.getLoc(), e[0]), e[1]); });
   return Values{times(inner, getW2())};
 }
 

@@ -35,8 +35,7 @@ FailureOr<Values> SplitHeadsOp::decompose(OpBuilder &builder) {
     int64_t size = type.getDimSize(2);
     int64_t stride = getInterleaved() ? size * static_cast<int64_t>(getHeads().size()) : size;
     int64_t offset = getInterleaved() ? size * static_cast<int64_t>(part) : plainOffset;
-    AffineMap map =
-        AffineMap::get(3, 0, {token, head * stride + channel + offset}, b.getContext());
+    AffineMap map = AffineMap::get(3, 0, {token, head * stride + channel + offset}, b.getContext());
     results.push_back(b.elementwise(getInput(), map,
                                     b.empty(type.getShape(), type.getElementType()),
                                     [](ValueRange e) { return e[0]; }));
@@ -73,16 +72,16 @@ llvm::SmallVector<float> rotaryFrequencies(double theta, int64_t width) {
 /// `position frequency` as float32, reduced to -pi .. pi in float64, as float32 again.
 static Value reducedAngle(DecomposeBuilder &b, Value position, Value frequency) {
   auto f64 = [&](double number) { return createFloat(b, b.getLoc(), b.getF64Type(), number); };
-  Value rounded = arith::MulFOp::create(
-      b, arith::SIToFPOp::create(b, b.getF32Type(), position), frequency);
+  Value rounded =
+      arith::MulFOp::create(b, arith::SIToFPOp::create(b, b.getF32Type(), position), frequency);
   Value angle = arith::ExtFOp::create(b, b.getF64Type(), rounded);
   // Positions are not negative, so cutting off the fraction rounds down.  No libm is needed.
   Value turns = arith::AddFOp::create(
       b, arith::MulFOp::create(b, angle, f64(0.5 / std::numbers::pi)), f64(0.5));
-  Value whole = arith::SIToFPOp::create(b, b.getF64Type(),
-                                        arith::FPToSIOp::create(b, b.getI64Type(), turns));
-  Value reduced = arith::SubFOp::create(
-      b, angle, arith::MulFOp::create(b, whole, f64(2 * std::numbers::pi)));
+  Value whole =
+      arith::SIToFPOp::create(b, b.getF64Type(), arith::FPToSIOp::create(b, b.getI64Type(), turns));
+  Value reduced =
+      arith::SubFOp::create(b, angle, arith::MulFOp::create(b, whole, f64(2 * std::numbers::pi)));
   return arith::TruncFOp::create(b, b.getF32Type(), reduced);
 }
 
@@ -165,10 +164,9 @@ Values Lightning::row(Value t, Value h, Value decay, ValueRange carried) {
     return b.slice(heads, {t, h, b.getIndexAttr(0)}, {1, 1, size}, {size});
   };
   Value k = vector(op.getK()), v = vector(op.getV()), q = vector(op.getQ());
-  Value state = b.reduce({k, v}, {b.map(2, {0}), b.map(2, {1}), b.identity(2)}, carried[2],
-                         [&](Value s, ValueRange e) {
-                           return b.add(b.mul(decay, s), b.mul(e[0], e[1]));
-                         });
+  Value state =
+      b.reduce({k, v}, {b.map(2, {0}), b.map(2, {1}), b.identity(2)}, carried[2],
+               [&](Value s, ValueRange e) { return b.add(b.mul(decay, s), b.mul(e[0], e[1])); });
   Value sums =
       b.reduce({q, state}, {b.map(2, {0}), b.identity(2), b.map(2, {1})}, b.zeroed(carried[1]),
                [&](Value sum, ValueRange e) { return b.add(sum, b.mul(e[0], e[1])); });
@@ -203,22 +201,22 @@ FailureOr<Values> LightningAttentionOp::decompose(OpBuilder &builder) {
   Value output = b.filled(typeOf(getOutput()).getShape(), typeOf(getOutput()).getElementType(), 0);
   Value sums = b.empty({size}, b.getF32Type());
 
-  Values done = b.loop(
-      zero, b.index(batch.sequences()), {output, sums, getState()},
-      [&](Value s, ValueRange carried) {
-        std::pair<Value, Value> rows = batch.rows(s);
-        Value slot = b.clamp(b.readIndex(getSlots(), s), zero, lastSlot);
-        auto compare = [&](arith::CmpIPredicate predicate, Value x, Value y) -> Value {
-          return arith::CmpIOp::create(b, predicate, x, y);
-        };
-        Value fresh = compare(arith::CmpIPredicate::sle, b.readIndex(getPast(), s), zero);
-        // A sequence without rows leaves its slot alone: no head is computed.
-        Value any = compare(arith::CmpIPredicate::slt, rows.first, rows.second);
-        Value count = arith::SelectOp::create(b, any, b.index(heads), zero);
-        return b.loop(zero, count, carried, [&](Value h, ValueRange inner) {
-          return lightning.head(h, slot, fresh, rows, inner);
-        });
-      });
+  Values done =
+      b.loop(zero, b.index(batch.sequences()), {output, sums, getState()},
+             [&](Value s, ValueRange carried) {
+               std::pair<Value, Value> rows = batch.rows(s);
+               Value slot = b.clamp(b.readIndex(getSlots(), s), zero, lastSlot);
+               auto compare = [&](arith::CmpIPredicate predicate, Value x, Value y) -> Value {
+                 return arith::CmpIOp::create(b, predicate, x, y);
+               };
+               Value fresh = compare(arith::CmpIPredicate::sle, b.readIndex(getPast(), s), zero);
+               // A sequence without rows leaves its slot alone: no head is computed.
+               Value any = compare(arith::CmpIPredicate::slt, rows.first, rows.second);
+               Value count = arith::SelectOp::create(b, any, b.index(heads), zero);
+               return b.loop(zero, count, carried, [&](Value h, ValueRange inner) {
+                 return lightning.head(h, slot, fresh, rows, inner);
+               });
+             });
   return Values{done[0], done[2]};
 }
 
@@ -296,8 +294,8 @@ Values Softmax::head(Value t, Value h, Value slot, Value positions, Value keys, 
   Value row = scores(q, slot, group, positions, keys, carried[1]);
   auto [weights, total] = weigh(row, positions);
   Value rows = b.index(blockRows);
-  Value sums = b.loop(
-      b.index(0), positions, b.zeroed(carried[2]), [&](Value j, ValueRange inner) -> Values {
+  Value sums =
+      b.loop(b.index(0), positions, b.zeroed(carried[2]), [&](Value j, ValueRange inner) -> Values {
         Value block = arith::DivUIOp::create(b, j, rows);
         Value within = arith::RemUIOp::create(b, j, rows);
         Value value = b.slice(values, {slot, group, block, within, b.getIndexAttr(0)},
@@ -307,10 +305,9 @@ Values Softmax::head(Value t, Value h, Value slot, Value positions, Value keys, 
                          [&](Value sum, ValueRange e) { return b.add(sum, b.mul(weight, e[0])); })};
       })[0];
   Offsets place{t, b.mul(h, b.index(size))};
-  Value part = b.elementwise(sums, b.slice(carried[0], place, {1, size}, {size}),
-                             [&](ValueRange e) -> Value {
-                               return arith::DivFOp::create(b, e[0], total);
-                             });
+  Value part =
+      b.elementwise(sums, b.slice(carried[0], place, {1, size}, {size}),
+                    [&](ValueRange e) -> Value { return arith::DivFOp::create(b, e[0], total); });
   return {b.unslice(part, carried[0], place, {1, size}), weights, sums};
 }
 
@@ -325,28 +322,29 @@ FailureOr<Values> AttentionOp::decompose(OpBuilder &builder) {
   Value scores = b.empty({softmax.capacity()}, b.getF32Type());
   Value sums = b.empty({softmax.size}, b.getF32Type());
 
-  Values done = b.loop(
-      zero, b.index(batch.sequences()), {output, scores, sums, getKeys(), getValues()},
-      [&](Value s, ValueRange carried) -> Values {
-        auto [first, last] = batch.rows(s);
-        Value slot = b.clamp(b.readIndex(getSlots(), s), zero, b.index(keys[0] - 1));
-        Value past = b.clamp(b.readIndex(getPast(), s), zero, capacity);
-        Value shift = b.sub(past, first); // position of a row minus its number
-        // Rows at positions from the capacity on are not stored.
-        Value lastStored = b.minimum(last, b.sub(capacity, shift));
-        Values caches = b.loop(first, lastStored, carried.drop_front(3),
-                               [&](Value t, ValueRange inner) {
-                                 return softmax.store(t, slot, b.add(t, shift), inner);
-                               });
-        Values rows = b.loop(first, last, carried.take_front(3), [&](Value t, ValueRange inner) {
-          Value positions = b.minimum(b.add(b.add(t, shift), one), capacity);
-          return b.loop(zero, b.index(heads), inner, [&](Value h, ValueRange row) {
-            return softmax.head(t, h, slot, positions, caches[0], caches[1], row);
-          });
-        });
-        llvm::append_range(rows, caches);
-        return rows;
-      });
+  Values done =
+      b.loop(zero, b.index(batch.sequences()), {output, scores, sums, getKeys(), getValues()},
+             [&](Value s, ValueRange carried) -> Values {
+               auto [first, last] = batch.rows(s);
+               Value slot = b.clamp(b.readIndex(getSlots(), s), zero, b.index(keys[0] - 1));
+               Value past = b.clamp(b.readIndex(getPast(), s), zero, capacity);
+               Value shift = b.sub(past, first); // position of a row minus its number
+               // Rows at positions from the capacity on are not stored.
+               Value lastStored = b.minimum(last, b.sub(capacity, shift));
+               Values caches =
+                   b.loop(first, lastStored, carried.drop_front(3), [&](Value t, ValueRange inner) {
+                     return softmax.store(t, slot, b.add(t, shift), inner);
+                   });
+               Values rows =
+                   b.loop(first, last, carried.take_front(3), [&](Value t, ValueRange inner) {
+                     Value positions = b.minimum(b.add(b.add(t, shift), one), capacity);
+                     return b.loop(zero, b.index(heads), inner, [&](Value h, ValueRange row) {
+                       return softmax.head(t, h, slot, positions, caches[0], caches[1], row);
+                     });
+                   });
+               llvm::append_range(rows, caches);
+               return rows;
+             });
   return Values{done[0], done[3], done[4]};
 }
 

@@ -49,9 +49,10 @@ FailureOr<Values> TakeRowsOp::decompose(OpBuilder &builder) {
 FailureOr<Values> LinearOp::decompose(OpBuilder &builder) {
   DecomposeBuilder b(builder, *this);
   RankedTensorType type = typeOf(getOutput());
-  Value sums = b.reduce({getInput(), getWeight()}, {b.map(3, {0, 2}), b.map(3, {1, 2}), b.map(3, {0, 1})},
-                        b.filled(type.getShape(), b.getF32Type(), 0),
-                        [&](Value sum, ValueRange e) { return b.add(sum, b.mul(e[0], e[1])); });
+  Value sums =
+      b.reduce({getInput(), getWeight()}, {b.map(3, {0, 2}), b.map(3, {1, 2}), b.map(3, {0, 1})},
+               b.filled(type.getShape(), b.getF32Type(), 0),
+               [&](Value sum, ValueRange e) { return b.add(sum, b.mul(e[0], e[1])); });
   if (Value bias = getBias())
     return Values{b.elementwise({sums, bias}, {b.identity(2), b.map(2, {1})},
                                 emptyLike(b, getOutput()),
@@ -115,18 +116,16 @@ FailureOr<Values> LayerNormOp::decompose(OpBuilder &builder) {
 
 FailureOr<Values> MaskTailOp::decompose(OpBuilder &builder) {
   DecomposeBuilder b(builder, *this);
-  return Values{
-      b.elementwise(getInput(), emptyLike(b, getOutput()), [&](ValueRange e) -> Value {
-        Value column = linalg::IndexOp::create(b, 1);
-        Value minusInfinity = b.f32(-std::numeric_limits<double>::infinity());
-        return arith::SelectOp::create(b, b.isInside(column, getLive()), e[0], minusInfinity);
-      })};
+  return Values{b.elementwise(getInput(), emptyLike(b, getOutput()), [&](ValueRange e) -> Value {
+    Value column = linalg::IndexOp::create(b, 1);
+    Value minusInfinity = b.f32(-std::numeric_limits<double>::infinity());
+    return arith::SelectOp::create(b, b.isInside(column, getLive()), e[0], minusInfinity);
+  })};
 }
 
 //===-- elements -------------------------------------------------------------===//
 
-template <typename Op>
-static FailureOr<Values> decomposeElements(Op op, OpBuilder &builder) {
+template <typename Op> static FailureOr<Values> decomposeElements(Op op, OpBuilder &builder) {
   DecomposeBuilder b(builder, op);
   return Values{b.elementwise(op->getOperands(), emptyLike(b, op.getOutput()),
                               [&](ValueRange e) { return op.buildElement(b, e); })};
@@ -155,8 +154,8 @@ Value ResidualOp::buildElement(OpBuilder &builder, ValueRange operands) {
   auto times = [&](Value x, APFloat factor) -> Value {
     if (factor.isExactlyValue(1.0))
       return x;
-    return arith::MulFOp::create(
-        b, x, createFloat(b, getLoc(), x.getType(), factor.convertToDouble()));
+    return arith::MulFOp::create(b, x,
+                                 createFloat(b, getLoc(), x.getType(), factor.convertToDouble()));
   };
   return arith::AddFOp::create(b, times(operands[0], getAlpha()), times(operands[1], getBeta()));
 }

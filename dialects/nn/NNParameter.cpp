@@ -86,8 +86,8 @@ LogicalResult PieceAttr::verify(function_ref<InFlightDiagnostic()> emitError, St
                        << sizes.size() << " sizes, expected one of each a dimension";
   for (auto [start, size] : llvm::zip_equal(starts, sizes))
     if (start < 0 || size < 1)
-      return emitError() << "the box of '" << key << "' has start " << start << " and size "
-                         << size << ", expected a start of at least 0 and a size of at least 1";
+      return emitError() << "the box of '" << key << "' has start " << start << " and size " << size
+                         << ", expected a start of at least 0 and a size of at least 1";
   return success();
 }
 
@@ -109,8 +109,8 @@ LogicalResult UseOp::verifySymbolUses(SymbolTableCollection &symbols) {
 /// Checks the attributes of the dialect on an argument or a result of a function.
 static LogicalResult verifyValueAttribute(Operation *op, NamedAttribute attribute) {
   if (attribute.getName() == "nn.role" && !isa<RoleAttr>(attribute.getValue()))
-    return op->emitOpError("has nn.role ") << attribute.getValue()
-                                           << ", expected a #nn.role<..>, such as #nn.role<ids>";
+    return op->emitOpError("has nn.role ")
+           << attribute.getValue() << ", expected a #nn.role<..>, such as #nn.role<ids>";
   if (attribute.getName() == "nn.name" && !isa<StringAttr>(attribute.getValue()))
     return op->emitOpError("has nn.name ") << attribute.getValue() << ", expected a string";
   return success();

@@ -47,8 +47,7 @@ LogicalResult LinearOp::verify() {
 }
 
 /// (C1) and (C2) of the norms.
-template <typename Op>
-static LogicalResult verifyNorm(Op op, ValueRange vectors) {
+template <typename Op> static LogicalResult verifyNorm(Op op, ValueRange vectors) {
   int64_t columns = extentOf(op.getInput(), 1);
   for (Value vector : vectors)
     if (!mayAgree(extentOf(vector, 0), columns)) // (C1)
@@ -67,8 +66,8 @@ LogicalResult MaskTailOp::verify() {
   auto live = static_cast<int64_t>(getLive());
   int64_t columns = extentOf(getInput(), 1);
   if (live < 1 || (!ShapedType::isDynamic(columns) && live > columns)) // (C1)
-    return emitOpError("leaves ") << live << " columns live, expected 1 to "
-                                  << extentText(columns) << " (C1)";
+    return emitOpError("leaves ") << live << " columns live, expected 1 to " << extentText(columns)
+                                  << " (C1)";
   return success();
 }
 
@@ -114,16 +113,15 @@ LogicalResult RotaryOp::verify() {
     return emitOpError("has theta ") << getThetaAttr() << ", expected a positive number (C2)";
   if (!mayAgree(extentOf(getStarts(), 0), plusExtent(extentOf(getPast(), 0), 1))) // (C3)
     return emitOpError("has starts of type ")
-           << getStarts().getType() << ", expected one entry more than past "
-           << getPast().getType() << " (C3)";
+           << getStarts().getType() << ", expected one entry more than past " << getPast().getType()
+           << " (C3)";
   return success();
 }
 
 //===-- attention ----------------------------------------------------------===//
 
 /// Whether starts, slots and past are of equally many sequences.
-template <typename Op>
-static LogicalResult verifyBatch(Op op, StringRef constraint) {
+template <typename Op> static LogicalResult verifyBatch(Op op, StringRef constraint) {
   int64_t sequences = extentOf(op.getSlots(), 0);
   if (!mayAgree(extentOf(op.getStarts(), 0), plusExtent(sequences, 1)) ||
       !mayAgree(extentOf(op.getPast(), 0), sequences))
@@ -135,8 +133,7 @@ static LogicalResult verifyBatch(Op op, StringRef constraint) {
 }
 
 /// Whether the output has a row a token with all heads side by side.
-template <typename Op>
-static LogicalResult verifyHeadsOutput(Op op) {
+template <typename Op> static LogicalResult verifyHeadsOutput(Op op) {
   int64_t columns = timesExtent(extentOf(op.getQ(), 1), extentOf(op.getQ(), 2));
   if (!mayAgree(extentOf(op.getOutput(), 0), extentOf(op.getQ(), 0)) ||
       !mayAgree(extentOf(op.getOutput(), 1), columns)) // (C2)
@@ -148,17 +145,16 @@ static LogicalResult verifyHeadsOutput(Op op) {
 
 /// Whether `shape` may be the shape of `type`.
 static bool mayHaveShape(RankedTensorType type, ArrayRef<int64_t> shape) {
-  return llvm::all_of(llvm::zip_equal(type.getShape(), shape), [](auto pair) {
-    return mayAgree(std::get<0>(pair), std::get<1>(pair));
-  });
+  return llvm::all_of(llvm::zip_equal(type.getShape(), shape),
+                      [](auto pair) { return mayAgree(std::get<0>(pair), std::get<1>(pair)); });
 }
 
 LogicalResult LightningAttentionOp::verify() {
   auto q = cast<RankedTensorType>(getQ().getType());
   for (Value other : {getK(), getV()})
     if (!mayHaveShape(cast<RankedTensorType>(other.getType()), q.getShape())) // (C1)
-      return emitOpError("has queries of type ") << q << " beside " << other.getType()
-                                                 << ", expected one shape (C1)";
+      return emitOpError("has queries of type ")
+             << q << " beside " << other.getType() << ", expected one shape (C1)";
   if (failed(verifyHeadsOutput(*this)))
     return failure();
   int64_t heads = q.getDimSize(1), size = q.getDimSize(2);
@@ -170,8 +166,8 @@ LogicalResult LightningAttentionOp::verify() {
            << extentText(heads) << ", " << extentText(size) << ", " << extentText(size)
            << "] for both (C3)";
   if (!mayAgree(extentOf(getSlopes(), 0), heads)) // (C4)
-    return emitOpError("has slopes of type ") << getSlopes().getType() << ", expected "
-                                              << extentText(heads) << ", one a head (C4)";
+    return emitOpError("has slopes of type ")
+           << getSlopes().getType() << ", expected " << extentText(heads) << ", one a head (C4)";
   return verifyBatch(*this, "C5");
 }
 
@@ -196,10 +192,10 @@ LogicalResult AttentionOp::verify() {
   if (!mayHaveShape(keys, {slots, groups, blocks, size, rows}) ||
       !mayHaveShape(values, {slots, groups, blocks, rows, size}) ||
       getNewKeys().getType() != keys || getNewValues().getType() != values) // (C3)
-    return emitOpError("has keys ") << keys << " and values " << values << ", expected [slots, "
-                                    << extentText(groups) << ", blocks, " << extentText(size)
-                                    << ", B] and [slots, " << extentText(groups) << ", blocks, B, "
-                                    << extentText(size) << "], updated ones alike (C3)";
+    return emitOpError("has keys ")
+           << keys << " and values " << values << ", expected [slots, " << extentText(groups)
+           << ", blocks, " << extentText(size) << ", B] and [slots, " << extentText(groups)
+           << ", blocks, B, " << extentText(size) << "], updated ones alike (C3)";
   if (failed(verifyBatch(*this, "C4")))
     return failure();
   if (!(getScale().convertToDouble() > 0)) // (C5)

@@ -11,8 +11,7 @@
 
 namespace levin::tool {
 
-static Status refuse(const std::string &path, std::string have, std::string need,
-                     std::string fix) {
+static Status refuse(const std::string &path, std::string have, std::string need, std::string fix) {
   return makeError(ErrorCode::Plugin, "plugin '{}' cannot be loaded", path)
       .note("have", std::move(have))
       .note("need", std::move(need))
@@ -81,9 +80,9 @@ Status loadPlugin(const std::string &path, PluginKind kind, mlir::DialectRegistr
       plugin.registerPassRegistryCallbacks();
     });
   case PluginKind::Dialect:
-    return loadUpstream<mlir::DialectPlugin>(
-        path, "mlirGetDialectPluginInfo",
-        [&](auto &plugin) { plugin.registerDialectRegistryCallbacks(registry); });
+    return loadUpstream<mlir::DialectPlugin>(path, "mlirGetDialectPluginInfo", [&](auto &plugin) {
+      plugin.registerDialectRegistryCallbacks(registry);
+    });
   }
   return {};
 }

@@ -23,9 +23,8 @@
 #include <vector>
 
 static bool has(llvm::ArrayRef<char *> args, llvm::ArrayRef<llvm::StringLiteral> flags) {
-  return llvm::any_of(args.drop_front(), [&](llvm::StringRef arg) {
-    return llvm::is_contained(flags, arg);
-  });
+  return llvm::any_of(args.drop_front(),
+                      [&](llvm::StringRef arg) { return llvm::is_contained(flags, arg); });
 }
 
 static void registerPasses() {

@@ -1,6 +1,6 @@
 // A plugin of mlir-opt: it knows nothing of Levin.
-#include "mlir/Pass/Pass.h"
 #include "mlir/Tools/Plugins/PassPlugin.h"
+#include "mlir/Pass/Pass.h"
 
 namespace {
 struct SayHello : mlir::PassWrapper<SayHello, mlir::OperationPass<>> {

@@ -2,7 +2,7 @@
 #include "dialects/Plugin.h"
 
 extern "C" const LevinPluginInfo *levinPluginInfo() {
-  static const LevinPluginInfo info{7, "wrong", LEVIN_VERSION_STRING, LLVM_VERSION_STRING,
+  static const LevinPluginInfo info{7,       "wrong", LEVIN_VERSION_STRING, LLVM_VERSION_STRING,
                                     nullptr, nullptr};
   return &info;
 }
