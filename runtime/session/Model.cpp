@@ -4,6 +4,8 @@
 #include "runtime/session/ParameterLoader.h"
 #include "runtime/session/WeightFiles.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
 #include <numeric>
@@ -156,6 +158,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &path,
     LEVIN_RETURN_IF_ERROR(model->loadWeights(path, options));
     model->loadTimes.weights = weightsClock.seconds();
     model->complete = true;
+    ::malloc_trim(0); // what reading took goes back, so that memory is what the plan says
   }
   model->loadTimes.total = total.seconds();
   return std::shared_ptr<const Model>(std::move(model));
