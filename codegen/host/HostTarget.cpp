@@ -12,7 +12,10 @@ namespace levin::host {
 // x86-64 psABI, section 3.1.1: each level has the features of the one before.  /proc/cpuinfo calls
 // LZCNT "abm" and OSXSAVE is implied by "avx".
 static std::vector<HostTarget> makeTargets() {
-  HostTarget v3{"host-x86_64-v3", "x86-64-v3", 256, 16,
+  HostTarget v3{"host-x86_64-v3",
+                "x86-64-v3",
+                256,
+                16,
                 {"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "popcnt", "sse4_2"}};
   HostTarget v4 = v3;
   v4.name = "host-x86_64-v4";

@@ -29,6 +29,7 @@ endfunction()
 function(levin_add_runtime_tool name)
   add_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE LevinRuntimeFlags)
-  target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unused-parameter)
+  # Said here since the compiler's flags, which hold for every folder after it, say otherwise.
+  target_compile_options(${name} PRIVATE -fexceptions -frtti -Wall -Wextra -Wno-unused-parameter)
   target_link_options(${name} PRIVATE -Wl,--gc-sections)
 endfunction()
