@@ -6,7 +6,7 @@
 
 #include "mlir/IR/Remarks.h"
 
-#include <set>
+#include <functional>
 
 namespace levin::fuse {
 #define GEN_PASS_DEF_FUSEGROUPPASS
@@ -20,6 +20,7 @@ struct Group {
   KernelKind kind;
   Operation *root; // what the group is named after in remarks
   llvm::SmallVector<Operation *> ops;
+  unsigned first, last; // places of the first and the last op in the block
   unsigned matmuls = 0;
 };
 
@@ -52,7 +53,6 @@ private:
   void join(Operation *op, unsigned group);
   void absorb(unsigned target, unsigned source);
   bool tryJoin(Operation *op, unsigned group);
-  unsigned endOf(const Group &group);
   bool isConvex(llvm::ArrayRef<unsigned> merged, Operation *op);
   llvm::SmallVector<unsigned> producersOf(Operation *op);
   void missed(Operation *op, const Group &group, llvm::StringRef reason);
@@ -69,7 +69,7 @@ void Grouping::missed(Operation *op, const Group &group, llvm::StringRef reason)
 }
 
 unsigned Grouping::start(Operation *op, KernelKind kind) {
-  Group group{kind, op, {op}};
+  Group group{kind, op, {op}, position[op], position[op]};
   group.matmuls = kind == KernelKind::Matmul;
   owner[op] = static_cast<unsigned>(groups.size());
   groups.push_back(std::move(group));
@@ -78,7 +78,10 @@ unsigned Grouping::start(Operation *op, KernelKind kind) {
 
 void Grouping::join(Operation *op, unsigned group) {
   owner[op] = group;
-  groups[group].ops.push_back(op);
+  Group &joined = groups[group];
+  joined.ops.push_back(op);
+  joined.first = std::min(joined.first, position[op]);
+  joined.last = std::max(joined.last, position[op]);
   mlir::remark::passed(op->getLoc(), mlir::remark::RemarkOpts::name("Fuse").category("fuse"))
       << llvm::formatv("'{0}' into the kernel of '{1}'", op->getName(),
                        groups[group].root->getName())
@@ -89,26 +92,26 @@ void Grouping::absorb(unsigned target, unsigned source) {
   for (Operation *op : groups[source].ops)
     owner[op] = target;
   llvm::append_range(groups[target].ops, groups[source].ops);
+  groups[target].first = std::min(groups[target].first, groups[source].first);
+  groups[target].last = std::max(groups[target].last, groups[source].last);
   groups[target].matmuls += groups[source].matmuls;
   groups[source].ops.clear();
 }
 
-// The place of the last op of `group`.
-unsigned Grouping::endOf(const Group &group) {
-  unsigned end = 0;
-  for (Operation *op : group.ops)
-    end = std::max(end, position[op]);
-  return end;
-}
-
-// The groups that make what `op` reads, the one that ends last first.
+// The groups that make what `op` reads, directly or through repeated ops; the one that ends last
+// first.
 llvm::SmallVector<unsigned> Grouping::producersOf(Operation *op) {
   llvm::SmallVector<std::pair<unsigned, unsigned>> found; // end of the group, group
-  forEachRead(op, [&](mlir::Value value) {
-    auto known = owner.find(value.getDefiningOp());
-    if (value.getDefiningOp() && known != owner.end())
-      found.push_back({endOf(groups[known->second]), known->second});
-  });
+  std::function<void(mlir::Value)> add = [&](mlir::Value value) {
+    Operation *producer = value.getDefiningOp();
+    if (!producer)
+      return;
+    if (isRepeated(producer))
+      return forEachRead(producer, add);
+    if (auto known = owner.find(producer); known != owner.end())
+      found.push_back({groups[known->second].last, known->second});
+  };
+  forEachRead(op, add);
   llvm::sort(found, std::greater<>());
   found.erase(llvm::unique(found), found.end());
   llvm::SmallVector<unsigned> result;
@@ -118,34 +121,32 @@ llvm::SmallVector<unsigned> Grouping::producersOf(Operation *op) {
 }
 
 // Whether `merged` with `op` would be free of circles: no value leaves it, passes through another
-// group and comes back.  Ops after `op` have no group yet and need no look.
+// group and comes back.  Looks from what the merged ops read towards the beginning; groups that end
+// before the merged ones begin cannot depend on them.
 bool Grouping::isConvex(llvm::ArrayRef<unsigned> merged, Operation *op) {
-  std::set<unsigned> visited;
-  llvm::SmallVector<unsigned> pending;
-  auto follow = [&](unsigned group) {
-    for (Operation *member : groups[group].ops)
-      forEachUser(member, [&](Operation *user) {
-        auto known = owner.find(user);
-        if (known != owner.end() && !llvm::is_contained(merged, known->second) &&
-            visited.insert(known->second).second)
-          pending.push_back(known->second);
-      });
-  };
+  unsigned begin = position[op];
   for (unsigned group : merged)
-    follow(group);
+    begin = std::min(begin, groups[group].first);
+  llvm::DenseSet<unsigned> visited;
+  llvm::SmallVector<unsigned> pending;
+  auto follow = [&](Operation *reader) {
+    for (unsigned producer : producersOf(reader))
+      if (!llvm::is_contained(merged, producer) && groups[producer].last > begin &&
+          visited.insert(producer).second)
+        pending.push_back(producer);
+  };
+  follow(op);
+  if (merged.size() > 1) // else the group is convex already
+    for (unsigned group : merged)
+      llvm::for_each(groups[group].ops, follow);
   while (!pending.empty()) {
-    unsigned group = pending.pop_back_val();
-    for (Operation *member : groups[group].ops) {
-      bool comesBack = false;
-      forEachUser(member, [&](Operation *user) {
-        auto known = owner.find(user);
-        comesBack |=
-            user == op || (known != owner.end() && llvm::is_contained(merged, known->second));
-      });
-      if (comesBack)
-        return false;
+    const Group &outside = groups[pending.pop_back_val()];
+    for (Operation *member : outside.ops) {
+      for (unsigned producer : producersOf(member))
+        if (llvm::is_contained(merged, producer))
+          return false;
+      follow(member);
     }
-    follow(group);
   }
   return true;
 }
@@ -297,14 +298,9 @@ void Grouping::add(Operation *op, KernelKind kind) {
 // Numbers the groups by their first op.
 void Grouping::writeAttributes() {
   llvm::SmallVector<std::pair<unsigned, const Group *>> order;
-  for (Group &group : groups) {
-    if (group.ops.empty())
-      continue;
-    unsigned first = UINT_MAX;
-    for (Operation *op : group.ops)
-      first = std::min(first, position[op]);
-    order.push_back({first, &group});
-  }
+  for (Group &group : groups)
+    if (!group.ops.empty())
+      order.push_back({group.first, &group});
   llvm::sort(order, [](auto a, auto b) { return a.first < b.first; });
   for (auto [number, entry] : llvm::enumerate(order))
     for (Operation *op : entry.second->ops)
