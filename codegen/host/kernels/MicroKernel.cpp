@@ -1,5 +1,9 @@
 #include "codegen/host/kernels/MicroKernel.h"
 
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+#include <array>
+
 namespace levin::host::kernels {
 
 // Steps of k in one iteration of the loop.
@@ -25,12 +29,21 @@ struct ColumnStrip {
       : e(e), t(t), column(column), vectors(vectors),
         sets(std::max<int64_t>(1, sumsInFlight / (t.rows * vectors))) {}
 
+  /// Whether B is bfloat16 whose even and odd columns are summed apart: the bits of a pair make the
+  /// float32 of one by a shift, of the other by a mask, which beats widening each vector.
+  bool paired() const {
+    Type element = llvm::cast<mlir::MemRefType>(t.b.getType()).getElementType();
+    return element.isBF16() && vectors == 2 && t.bGroup == 0;
+  }
+
   int64_t bOffset(int64_t v) const {
     int64_t at = column + v * e.lanes;
     return t.bGroup ? at / t.bGroup * t.bGroupStride + at % t.bGroup : at;
   }
 
   void fetchAhead(Value bRow, int64_t count);
+  std::array<Value, 2> loadColumns(Value bRow);
+  std::array<Value, 2> inOrder(Value even, Value odd);
   SmallVector<Value> steps(Value k, ValueRange carried, int64_t count);
   void finish(ArrayRef<Value> sums);
   void emit();
@@ -47,6 +60,40 @@ void ColumnStrip::fetchAhead(Value bRow, int64_t count) {
     e.prefetch(t.b, e.add(ahead, at));
 }
 
+/// The vectors of columns of the row of B that begins at `bRow`.
+std::array<Value, 2> ColumnStrip::loadColumns(Value bRow) {
+  if (!paired()) {
+    std::array<Value, 2> result;
+    for (int64_t v = 0; v < vectors; ++v)
+      result[v] = e.load(t.b, e.add(bRow, bOffset(v)), e.lanes);
+    return result;
+  }
+  mlir::OpBuilder &b = e.builder;
+  auto bits = e.vectorType(e.lanes, b.getI32Type());
+  auto splat = [&](uint32_t value) -> Value {
+    return mlir::arith::ConstantOp::create(
+        b, e.loc, mlir::DenseElementsAttr::get(bits, llvm::APInt(32, value)));
+  };
+  auto asFloat = [&](Value value) -> Value {
+    return mlir::vector::BitCastOp::create(b, e.loc, e.vectorType(e.lanes), value);
+  };
+  Value pairs = mlir::vector::BitCastOp::create(
+      b, e.loc, bits, e.loadRaw(t.b, e.add(bRow, bOffset(0)), 2 * e.lanes));
+  return {asFloat(mlir::arith::ShLIOp::create(b, e.loc, pairs, splat(16))),
+          asFloat(mlir::arith::AndIOp::create(b, e.loc, pairs, splat(0xffff0000)))};
+}
+
+/// Sums of even and of odd columns as those of the first and the second vector.
+std::array<Value, 2> ColumnStrip::inOrder(Value even, Value odd) {
+  SmallVector<int64_t> low, high;
+  for (int64_t i = 0; i < e.lanes; ++i) {
+    low.push_back(i / 2 + (i % 2) * e.lanes);
+    high.push_back(low.back() + e.lanes / 2);
+  }
+  return {mlir::vector::ShuffleOp::create(e.builder, e.loc, even, odd, low),
+          mlir::vector::ShuffleOp::create(e.builder, e.loc, even, odd, high)};
+}
+
 /// `count` steps from k on.
 SmallVector<Value> ColumnStrip::steps(Value k, ValueRange carried, int64_t count) {
   SmallVector<Value> sums(carried);
@@ -54,9 +101,7 @@ SmallVector<Value> ColumnStrip::steps(Value k, ValueRange carried, int64_t count
   if (t.streams && column == 0)
     fetchAhead(bRow, count);
   for (int64_t u = 0; u < count; ++u) {
-    Value b[2];
-    for (int64_t v = 0; v < vectors; ++v)
-      b[v] = e.load(t.b, e.add(bRow, u * t.bStride + bOffset(v)), e.lanes);
+    std::array<Value, 2> b = loadColumns(e.add(bRow, u * t.bStride));
     for (int64_t row = 0; row < t.rows; ++row) {
       Value a = e.broadcast(e.loadScalar(t.a, e.add(aRow, row * t.aStride + u)), e.lanes);
       for (int64_t v = 0; v < vectors; ++v) {
@@ -71,11 +116,17 @@ SmallVector<Value> ColumnStrip::steps(Value k, ValueRange carried, int64_t count
 /// Adds the sets up and brings the sums into C.
 void ColumnStrip::finish(ArrayRef<Value> sums) {
   Value scale = t.scale ? e.broadcast(t.scale, e.lanes) : Value();
-  for (int64_t row = 0; row < t.rows; ++row)
+  for (int64_t row = 0; row < t.rows; ++row) {
+    std::array<Value, 2> total;
     for (int64_t v = 0; v < vectors; ++v) {
-      Value sum = sums[row * vectors + v];
+      total[v] = sums[row * vectors + v];
       for (int64_t set = 1; set < sets; ++set)
-        sum = e.addf(sum, sums[(set * t.rows + row) * vectors + v]);
+        total[v] = e.addf(total[v], sums[(set * t.rows + row) * vectors + v]);
+    }
+    if (paired())
+      total = inOrder(total[0], total[1]);
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value sum = total[v];
       Value place = e.add(t.cBegin, row * t.cStride + column + v * e.lanes);
       if (!t.overwrite) {
         Value old = e.load(t.c, place, e.lanes);
@@ -83,6 +134,7 @@ void ColumnStrip::finish(ArrayRef<Value> sums) {
       }
       e.store(sum, t.c, place);
     }
+  }
 }
 
 void ColumnStrip::emit() {
