@@ -320,8 +320,8 @@ Status Driver::writeOutput() {
       artifact::ArtifactContents contents,
       artifact::buildArtifact(parts, [&](uint64_t done, uint64_t) { progress.update(done); }));
   if (total)
-    progress.end(fmt::format("{} files, {}", contents.manifest.weightFiles.size(),
-                             tool::humanBytes(total)));
+    progress.end(
+        fmt::format("{} files, {}", contents.manifest.weightFiles.size(), tool::humanBytes(total)));
   progress.begin("write");
   std::string path = outputPath();
   LEVIN_RETURN_IF_ERROR(artifact::writeArtifact(path, contents.manifest, contents.segments));
