@@ -105,7 +105,8 @@ Status CommandLine::prepare(Command &command) {
   for (auto [name, mode] : modes)
     if (progressName == name)
       generalOptions.progress = mode;
-  if (generalOptions.quiet)
+  // With --json, stderr holds failures only, unless progress is asked for.
+  if (generalOptions.quiet || (generalOptions.json && progressName == "auto"))
     generalOptions.progress = ProgressMode::Off;
   if (!command.run)
     return makeError(ErrorCode::Usage, "{} needs a subcommand", program)
@@ -134,8 +135,8 @@ Status CommandLine::run(const std::vector<std::string> &args) {
   return parser.chosen->run();
 }
 
-/// Occupies standard descriptors that are closed, lest a file that is opened later gets their number
-/// and what is meant for the terminal.  Reading and writing them fails as before.
+/// Occupies standard descriptors that are closed, lest a file that is opened later gets their
+/// number and what is meant for the terminal.  Reading and writing them fails as before.
 static void occupyStandardDescriptors() {
   for (int fd = 0; fd <= 2; ++fd)
     if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF)
