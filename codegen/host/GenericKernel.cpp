@@ -186,6 +186,7 @@ static mlir::LogicalResult bufferize(mlir::func::FuncOp function) {
     return mlir::failure();
   mlir::bufferization::OneShotBufferizationOptions options;
   options.bufferAlignment = 64;
+  options.allowReturnAllocsFromLoops = true; // a loop may carry a value that it computes anew
   options.setFunctionBoundaryTypeConversion(
       mlir::bufferization::LayoutMapOption::IdentityLayoutMap);
   mlir::bufferization::BufferizationState state;

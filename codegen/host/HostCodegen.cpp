@@ -2,8 +2,20 @@
 
 #include "codegen/host/BufferKernel.h"
 #include "codegen/host/Lowering.h"
+#include "runtime/artifact/Limits.h"
 
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Threading.h"
 
 #include "llvm/Support/raw_ostream.h"
@@ -42,6 +54,10 @@ static mlir::LogicalResult compileKernel(Job &job, const HostCodegenOptions &opt
   result.method = made->method;
   result.grid = narrowGrid(made->grid);
   result.stackBytes = stackBytesOf(made->function);
+  if (result.stackBytes > artifact::limits::stackBytes)
+    return job.kernel.emitError("needs ")
+           << result.stackBytes << " bytes of scratch memory at once, and a kernel may have "
+           << artifact::limits::stackBytes << "; split what it computes, or make its rows shorter";
   if (options.keepIr) {
     llvm::raw_string_ostream stream(result.ir);
     module->print(stream);
@@ -59,6 +75,13 @@ static mlir::LogicalResult compileKernel(Job &job, const HostCodegenOptions &opt
 mlir::FailureOr<HostModule> compileKernels(mlir::ModuleOp kernels,
                                            llvm::ArrayRef<HostTarget> targets,
                                            const HostCodegenOptions &options) {
+  // Kernels are made by many threads, and a dialect cannot be loaded while they run.
+  kernels.getContext()
+      ->loadDialect<mlir::affine::AffineDialect, mlir::arith::ArithDialect,
+                    mlir::bufferization::BufferizationDialect, mlir::cf::ControlFlowDialect,
+                    mlir::linalg::LinalgDialect, mlir::LLVM::LLVMDialect, mlir::math::MathDialect,
+                    mlir::memref::MemRefDialect, mlir::scf::SCFDialect, mlir::tensor::TensorDialect,
+                    mlir::vector::VectorDialect>();
   std::vector<Job> jobs; // by target, then by kernel
   for (const HostTarget &target : targets)
     for (auto kernel : kernels.getOps<mlir::func::FuncOp>())

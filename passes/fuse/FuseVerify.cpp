@@ -1,6 +1,6 @@
+#include "dialects/interfaces/TiedResults.h"
 #include "passes/fuse/KernelKind.h"
 #include "passes/fuse/Passes.h"
-#include "passes/fuse/TiedResult.h"
 
 #include "dialects/exec/Exec.h"
 #include "dialects/nn/NN.h"

@@ -1,8 +1,8 @@
-#include "passes/fuse/TiedResult.h"
+#include "dialects/interfaces/TiedResults.h"
 
 #include "dialects/interfaces/Interfaces.h"
 
-namespace levin::fuse {
+namespace levin {
 
 // Follows updates in place back to a block argument; -1 where the value is new.
 static int64_t updatedArgument(mlir::Value value) {
@@ -25,4 +25,4 @@ llvm::SmallVector<int64_t> tiedResults(mlir::func::FuncOp kernel) {
   return tied;
 }
 
-} // namespace levin::fuse
+} // namespace levin
