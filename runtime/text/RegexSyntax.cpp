@@ -1,5 +1,10 @@
 #include "runtime/text/RegexSyntax.h"
 
+#include "runtime/text/Utf8.h"
+
+#include <algorithm>
+#include <vector>
+
 namespace levin::text {
 
 // What Oniguruma takes for a word character, and a hexadecimal digit, as contents of a set.
@@ -32,7 +37,12 @@ private:
   Status escape() {
     char kind = at + 1 < in.size() ? in[at + 1] : '\0';
     if (kind != 'w' && kind != 'W' && kind != 'h' && kind != 'H') {
-      copy(2);
+      size_t length = kind == '\0' ? 1 : 1 + decodeUtf8(in, at + 1).length;
+      // \p{..}, \x{..} and the like are one item.
+      if (kind != '\0' && in.substr(at + 2, 1) == "{" &&
+          std::string_view("pPxkgN").find(kind) != std::string_view::npos)
+        length = std::min(in.find('}', at), in.size() - 1) + 1 - at;
+      copy(length);
       return {};
     }
     bool negated = kind == 'W' || kind == 'H';
@@ -62,8 +72,17 @@ private:
   }
 
   Status item() {
+    if (in[at] == '{')
+      return interval();
+    atom = out.size();
     if (in[at] == '\\')
       return escape();
+    if (in[at] == ')' && !groups.empty()) {
+      atom = groups.back();
+      groups.pop_back();
+    }
+    if (in[at] == '(')
+      groups.push_back(out.size());
     if (in[at] == '[') {
       inSet = true;
       copy(next("[^") ? 2 : 1);
@@ -73,9 +92,7 @@ private:
     }
     if (next("(?"))
       return group();
-    if (in[at] == '{')
-      return interval();
-    copy(1);
+    copy(decodeUtf8(in, at).length);
     return {};
   }
 
@@ -100,7 +117,8 @@ private:
     out += fmt::format("{{{}{}}}", bounds[0] == ',' ? "0" : "", bounds);
     at = end + 1;
     if (next("+")) {
-      out += "{1,}";
+      out.insert(atom, "(?:");
+      out += ")+";
       ++at;
     }
     return {};
@@ -109,6 +127,8 @@ private:
   std::string_view in, where;
   std::string out;
   size_t at = 0;
+  size_t atom = 0;            // in `out`: what a quantifier here is about
+  std::vector<size_t> groups; // in `out`: the groups that are open
   bool inSet = false;
 };
 } // namespace
