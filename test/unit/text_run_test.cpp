@@ -124,7 +124,7 @@ TEST_F(LevinRun, RefusesWithNumbers) {
   expectError("generate /nonexistent.lvn --ids 1", 3001);
   expectError("generate ARTIFACT --ids 1 --weights /nonexistent", 1016);
   expectError("generate ARTIFACT --ids 1 --prnt-ids", 2001, "did you mean '--print-ids'");
-  expectError("generat", 2001, "did you mean 'generate'");
+  expectError("genrte", 2001, "did you mean 'generate'");
   expectError("score ARTIFACT --ids 1", 2002, "too short");
   expectError("score ARTIFACT --ids $(seq -s, 1 10 | head -c 20),$(printf '1,%.0s' $(seq 2100))1",
               4002);

@@ -106,7 +106,7 @@ TEST(Tools, DidYouMean) {
   EXPECT_EQ(editDistance("kitten", "sitting"), 3u);
   EXPECT_EQ(editDistance("ab", "ba"), 1u);
   std::vector<std::string> words = {"generate", "score", "verify"};
-  EXPECT_EQ(didYouMean("generat", words), "did you mean 'generate'?");
+  EXPECT_EQ(didYouMean("genrte", words), "did you mean 'generate'?");
   EXPECT_EQ(didYouMean("gen", words), "did you mean 'generate'?");
   EXPECT_EQ(didYouMean("zzz", words), std::nullopt);
 }

@@ -361,7 +361,7 @@ Status Chat::converse() {
 
 Status Chat::run() {
   LEVIN_RETURN_IF_ERROR(prepare());
-  struct sigaction action {};
+  struct sigaction action = {};
   action.sa_handler = [](int) { interrupts = interrupts + 1; };
   ::sigaction(SIGINT, &action, nullptr); // without SA_RESTART, so that reading is interrupted
   if (terminal && !general.quiet)

@@ -24,7 +24,7 @@ TextFiles TextFiles::of(const Model &model) {
 }
 
 static bool isFolder(const std::string &path) {
-  struct stat info {};
+  struct stat info = {};
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
