@@ -25,6 +25,14 @@ uint64_t MemoryPlan::workspaceBytes() const {
   return most;
 }
 
+uint64_t MemoryPlan::runtimeBytes() const {
+  constexpr uint64_t process = 1'700'000, command = 576;
+  uint64_t bytes = process;
+  for (const ProgramMemory &program : programs)
+    bytes += command * (program.launches + program.copies);
+  return bytes;
+}
+
 MemoryPlan memoryPlanOf(mlir::ModuleOp module) {
   MemoryPlan plan;
   for (auto program : module.getOps<exec::ProgramOp>()) {

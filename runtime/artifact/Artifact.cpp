@@ -179,6 +179,8 @@ Result<Artifact> Artifact::parse(std::span<const std::byte> bytes, const OpenOpt
 }
 
 std::span<const std::byte> Artifact::segmentBytes(uint32_t index) const {
+  if (!segments[index])
+    return {};
   return {segments[index].get(), static_cast<size_t>(contents.segments[index].size)};
 }
 

@@ -46,8 +46,10 @@ public:
   const Digest &manifestDigest() const { return head.manifestDigest; }
 
   /// The bytes of segment `index`, which must be less than manifest().segments.size(); they match
-  /// their digest.
+  /// their digest.  Empty once the segment was released.
   std::span<const std::byte> segmentBytes(uint32_t index) const;
+  /// Gives back the memory of segment `index`, whose bytes are needed no more.
+  void releaseSegment(uint32_t index) { segments[index].reset(); }
   /// The bytes of the asset `name`, or nothing if there is none.
   std::optional<std::span<const std::byte>> findAsset(std::string_view name) const;
 

@@ -101,6 +101,10 @@ Status Model::loadCode(const hal::CpuFeatures &machine) {
         hal::HostExecutable::load(file.segmentBytes(variant.segment), executable.exports, name));
     code.push_back(std::move(loaded));
   }
+  // The loader has its own copy; what a session needs from now on is in the plan.
+  for (const artifact::Executable &executable : manifest().executables)
+    for (const artifact::Variant &variant : executable.variants)
+      file.releaseSegment(variant.segment);
   return {};
 }
 

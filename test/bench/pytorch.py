@@ -28,20 +28,6 @@ def levin_generate(binary, artifact, folder, ids, tokens, threads):
     return json.loads(result.stdout)
 
 
-def levin_peak(binary, artifact, folder, ids, threads):
-    """Peak resident bytes of a run that feeds `ids`, and of one that only prints its version."""
-    def peak(command):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status != 0:
-            sys.exit(f"{command} failed")
-        return usage.ru_maxrss * 1024
-    run = str(binary / "levin-run")
-    full = peak([run, "generate", artifact, "--weights", folder, "--threads", str(threads), "--ids",
-                 ",".join(map(str, ids)), "--max-tokens", "16", "--ignore-eos", "--quiet"])
-    return full, peak([run, "--version"])
-
-
 def torch_times(model, torch, ids, tokens):
     prompt = torch.tensor([ids])
     with torch.no_grad():
@@ -96,7 +82,6 @@ def main():
             rows["prefill"][1].append(prefill)
             rows["decode"][0].append(short["timing"]["decode_tokens_per_second"])
             rows["decode"][1].append(decode)
-        peak, base = levin_peak(arguments.bin, artifact, arguments.folder, ids, arguments.threads)
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
                 if line.startswith("model name")), platform.machine())
     print(f"{cpu}, {arguments.threads} threads; torch {torch.__version__}, "
@@ -105,10 +90,9 @@ def main():
     for name, (ours, theirs) in rows.items():
         a, b = statistics.median(ours), statistics.median(theirs)
         print(f"{name:8} {a:12.0f} {b:12.0f} {a / b:6.2f}x")
-    predicted = plan["total_bytes"]
-    print(f"memory: predicted {predicted / 2**20:.1f} MiB, measured {(peak - base) / 2**20:.1f} MiB "
-          f"(peak {peak / 2**20:.1f} less {base / 2**20:.1f} of the bare process), "
-          f"ratio {(peak - base) / predicted:.3f}")
+    predicted, peak = plan["total_bytes"], long["memory"]["peak_bytes"]
+    print(f"memory: predicted {predicted / 2**20:.1f} MiB, measured peak {peak / 2**20:.1f} MiB "
+          f"(without pages of files), ratio {peak / predicted:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 #include "tools/levin-compile/PlanReport.h"
 
-#include "runtime/base/File.h"
 #include "tools/common/Format.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <unistd.h>
 
 namespace levin::compile {
 
@@ -14,10 +12,10 @@ using tool::humanBytes;
 
 std::string PlanReport::line() const {
   std::string extent = slots ? fmt::format(" ({} slots, context {})", slots, maxContext) : "";
-  return fmt::format("weights {} | state {}{} | workspace {} = {} of {}",
+  return fmt::format("weights {} | state {}{} | workspace {} | runtime {} = {} of {}",
                      humanBytes(memory.weightBytes), humanBytes(memory.stateBytes), extent,
-                     humanBytes(memory.workspaceBytes()), humanBytes(memory.totalBytes()),
-                     humanBytes(machineBytes));
+                     humanBytes(memory.workspaceBytes()), humanBytes(memory.runtimeBytes()),
+                     humanBytes(memory.totalBytes()), humanBytes(machineBytes));
 }
 
 std::string PlanReport::table() const {
@@ -41,6 +39,7 @@ std::string PlanReport::json() const {
   root["weights_bytes"] = memory.weightBytes;
   root["state_bytes"] = memory.stateBytes;
   root["workspace_bytes"] = memory.workspaceBytes();
+  root["runtime_bytes"] = memory.runtimeBytes();
   root["total_bytes"] = memory.totalBytes();
   root["machine_bytes"] = machineBytes;
   root["slots"] = slots;
@@ -112,10 +111,11 @@ Status checkFits(const PlanReport &report, const PlanChoices &choices) {
       makeError(ErrorCode::PlanDoesNotFit, "plan does not fit: it needs {}, this machine has {}",
                 humanBytes(need), humanBytes(have))
           .note("have", fmt::format("{} ({} bytes)", humanBytes(have), have))
-          .note("need", fmt::format("{} (weights {}, state {}, workspace {})", humanBytes(need),
-                                    humanBytes(report.memory.weightBytes),
+          .note("need", fmt::format("{} (weights {}, state {}, workspace {}, runtime {})",
+                                    humanBytes(need), humanBytes(report.memory.weightBytes),
                                     humanBytes(report.memory.stateBytes),
-                                    humanBytes(report.memory.workspaceBytes())));
+                                    humanBytes(report.memory.workspaceBytes()),
+                                    humanBytes(report.memory.runtimeBytes())));
   std::string helps, noHelp;
   for (const Alternative &other : alternatives(report, choices)) {
     std::string &list = other.bytes <= have ? helps : noHelp;
@@ -131,18 +131,6 @@ Status checkFits(const PlanReport &report, const PlanChoices &choices) {
   if (helps.empty())
     status.note("fix", "compile for a machine with more memory: --memory SIZE");
   return status;
-}
-
-uint64_t machineMemory() {
-  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
-  uint64_t bytes = pages > 0 && size > 0
-                       ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(size)
-                       : UINT64_MAX;
-  auto limit = readFile("/sys/fs/cgroup/memory.max", 64);
-  if (limit.ok())
-    if (uint64_t value = std::strtoull(limit->c_str(), nullptr, 10); value > 0)
-      bytes = std::min(bytes, value);
-  return bytes;
 }
 
 } // namespace levin::compile

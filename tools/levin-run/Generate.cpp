@@ -5,6 +5,7 @@
 #include "tools/levin-run/Commands.h"
 #include "tools/levin-run/Feeder.h"
 #include "tools/levin-run/Language.h"
+#include "tools/levin-run/Memory.h"
 #include "tools/levin-run/StopTexts.h"
 
 #include <algorithm>
@@ -286,7 +287,11 @@ Json Generation::answerJson(size_t number) const {
 
 void Generation::report() {
   if (general.json) {
-    Json all = {{"results", Json::array()}, {"timing", timing()}};
+    const levin_model_info &info = model->info();
+    Json memory = {
+        {"planned_bytes", info.parameter_bytes + info.state_bytes + info.workspace_bytes},
+        {"peak_bytes", peakAnonymousBytes()}};
+    Json all = {{"results", Json::array()}, {"timing", timing()}, {"memory", memory}};
     for (size_t i = 0; i < answers.size(); ++i)
       all["results"].push_back(answerJson(i));
     output.write(all.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
