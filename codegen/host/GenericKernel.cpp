@@ -17,6 +17,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/ValueBoundsOpInterface.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
@@ -89,8 +90,43 @@ static llvm::SmallVector<int64_t> chooseTiles(mlir::linalg::LinalgOp op) {
   return tiles;
 }
 
-/// Whether nothing but values without work is left beside `forall`.
+/// Gives each linalg op of `function` a result that starts empty, or as a fill or copy of what it
+/// started from: these are fused into tiles, while a value from outside would be copied whole by
+/// every grid point, over what others have written.
+static void startFromEmpty(mlir::func::FuncOp function) {
+  llvm::SmallVector<mlir::linalg::LinalgOp> ops;
+  function.walk([&](mlir::linalg::LinalgOp op) { ops.push_back(op); });
+  for (mlir::linalg::LinalgOp op : ops)
+    for (mlir::OpOperand &init : op.getDpsInitsMutable()) {
+      auto type = llvm::dyn_cast<mlir::RankedTensorType>(init.get().getType());
+      mlir::Operation *maker = init.get().getDefiningOp();
+      if (!type || !type.hasStaticShape() ||
+          llvm::isa_and_present<mlir::tensor::EmptyOp, mlir::linalg::LinalgOp>(maker))
+        continue;
+      mlir::OpBuilder builder(op);
+      mlir::Location loc = op.getLoc();
+      mlir::Value start =
+          mlir::tensor::EmptyOp::create(builder, loc, type.getShape(), type.getElementType());
+      mlir::DenseElementsAttr constant;
+      if (op.payloadUsesValueFromOperand(&init)) {
+        if (mlir::matchPattern(init.get(), mlir::m_Constant(&constant)) && constant.isSplat()) {
+          mlir::Value value = mlir::arith::ConstantOp::create(
+              builder, loc, constant.getSplatValue<mlir::TypedAttr>());
+          start = mlir::linalg::FillOp::create(builder, loc, value, start).getResult(0);
+        } else {
+          start = mlir::linalg::CopyOp::create(builder, loc, init.get(), start).getResult(0);
+        }
+      }
+      init.set(start);
+    }
+}
+
+/// Whether nothing but values without work is left beside `forall`, and no grid point writes more
+/// of the result than its own tile.
 static bool standsAlone(mlir::scf::ForallOp forall) {
+  for (mlir::Value output : forall.getOutputs())
+    if (!output.getDefiningOp<mlir::tensor::EmptyOp>())
+      return false;
   for (mlir::Operation &op : *forall->getBlock())
     if (&op != forall && !op.hasTrait<mlir::OpTrait::ReturnLike>() &&
         !llvm::isa<mlir::arith::ConstantOp, mlir::tensor::EmptyOp, mlir::tensor::ExpandShapeOp,
@@ -122,6 +158,7 @@ static bool tileKernel(mlir::func::FuncOp kernel, const KernelSignature &signatu
   mlir::func::FuncOp trial = kernel.clone();
   kernel->getBlock()->getOperations().insert(mlir::Block::iterator(kernel), trial);
   trial.setName("tiled");
+  startFromEmpty(trial);
   auto root = trial.getBody()
                   .front()
                   .getTerminator()
@@ -193,6 +230,74 @@ static mlir::LogicalResult bufferize(mlir::func::FuncOp function) {
   if (mlir::failed(mlir::bufferization::runOneShotBufferize(function, options, state)))
     return mlir::failure();
   return simplify(function);
+}
+
+/// A buffer for `value` that is made on entry.
+static mlir::FailureOr<mlir::Value> createLike(mlir::OpBuilder &builder, mlir::Value value) {
+  auto type = llvm::cast<mlir::MemRefType>(value.getType());
+  if (!type.hasStaticShape())
+    return mlir::emitError(value.getLoc(), "a loop carries ")
+           << type << ", expected static extents";
+  auto plain = mlir::MemRefType::get(type.getShape(), type.getElementType());
+  mlir::Value buffer =
+      mlir::memref::AllocOp::create(builder, value.getLoc(), plain, builder.getI64IntegerAttr(64));
+  if (plain == type)
+    return buffer;
+  return mlir::Value(mlir::memref::CastOp::create(builder, value.getLoc(), type, buffer));
+}
+
+/// Whether a turn that yields `yielded` updated the buffer `argument` itself.
+static bool isUpdateOf(mlir::Value yielded, mlir::Value argument) {
+  while (auto cast = yielded.getDefiningOp<mlir::memref::CastOp>())
+    yielded = cast.getSource();
+  if (yielded == argument)
+    return true;
+  auto after = llvm::dyn_cast<mlir::BlockArgument>(yielded);
+  auto loop = llvm::dyn_cast<mlir::scf::WhileOp>(argument.getParentBlock()->getParentOp());
+  return after && loop && after.getOwner() == loop.getAfterBody() &&
+         isUpdateOf(loop.getConditionOp().getArgs()[after.getArgNumber()], argument);
+}
+
+/// Gives what a loop carries buffers that stay the same in all turns: `inits` are copied there
+/// before the loop, `yields` after each turn.  Memory that a turn makes can then be reused by the
+/// next, which `allocateOnStack` does.
+static mlir::LogicalResult keepInPlace(mlir::Operation *loop,
+                                       mlir::MutableArrayRef<mlir::OpOperand> inits,
+                                       mlir::Block::BlockArgListType carried,
+                                       mlir::MutableArrayRef<mlir::OpOperand> yields) {
+  mlir::OpBuilder before(loop), after(yields.empty() ? loop : yields.front().getOwner());
+  mlir::Location loc = loop->getLoc();
+  llvm::SmallVector<std::array<mlir::Value, 2>> copies; // from a turn's scratch to the next
+  for (auto [init, argument, yield] : llvm::zip_equal(inits, carried, yields)) {
+    if (!llvm::isa<mlir::MemRefType>(argument.getType()) || isUpdateOf(yield.get(), argument))
+      continue;
+    auto place = createLike(before, argument), scratch = createLike(before, argument);
+    if (mlir::failed(place) || mlir::failed(scratch))
+      return mlir::failure();
+    mlir::memref::CopyOp::create(before, loc, init.get(), *place);
+    init.set(*place);
+    // All are read before any is written: a turn may exchange them.
+    mlir::memref::CopyOp::create(after, loc, yield.get(), *scratch);
+    copies.push_back({*scratch, *place});
+    yield.set(*place);
+  }
+  for (auto [scratch, place] : copies)
+    mlir::memref::CopyOp::create(after, loc, scratch, place);
+  return mlir::success();
+}
+
+static mlir::LogicalResult keepLoopsInPlace(mlir::func::FuncOp function) {
+  auto result = function.walk([](mlir::Operation *op) {
+    mlir::LogicalResult kept = mlir::success();
+    if (auto loop = llvm::dyn_cast<mlir::scf::ForOp>(op))
+      kept = keepInPlace(op, loop.getInitArgsMutable(), loop.getRegionIterArgs(),
+                         *loop.getYieldedValuesMutable());
+    else if (auto loop = llvm::dyn_cast<mlir::scf::WhileOp>(op))
+      kept = keepInPlace(op, loop.getInitsMutable(), loop.getBeforeArguments(),
+                         loop.getYieldOp()->getOpOperands());
+    return mlir::failed(kept) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
+  });
+  return mlir::failure(result.wasInterrupted());
 }
 
 /// Replaces the one scf.forall by its body at the point x, y, z of the grid.
@@ -297,7 +402,10 @@ mlir::FailureOr<GenericKernel> lowerGenericKernel(mlir::func::FuncOp kernel, llv
   kernel.erase();
   if (mlir::failed(bufferize(result.function)))
     return mlir::emitError(loc, "kernel '") << name << "' cannot be bufferised";
-  result.grid = takeGridPoint(result.function);
+  if (result.tiled)
+    result.grid = takeGridPoint(result.function);
+  if (mlir::failed(keepLoopsInPlace(result.function)))
+    return mlir::failure();
   if (mlir::failed(allocateOnStack(result.function)))
     return mlir::failure();
   expandCopies(result.function);

@@ -10,7 +10,7 @@ namespace levin::host {
 
 struct GenericKernel {
   mlir::func::FuncOp function; // on buffers; its body is loops
-  std::array<int64_t, 3> grid;
+  std::array<int64_t, 3> grid{1, 1, 1};
   bool tiled; // else the grid is one point
 };
 

@@ -53,6 +53,36 @@ std::string extentsOf(const Region &region) {
   return text;
 }
 
+// Kernels take and return tensors: a number that crosses a border does so as a tensor of rank 0,
+// an index as a 64-bit integer.
+mlir::Type carrierOf(mlir::Type type) {
+  if (llvm::isa<mlir::RankedTensorType>(type))
+    return type;
+  return mlir::RankedTensorType::get(
+      {}, type.isIndex() ? mlir::IntegerType::get(type.getContext(), 64) : type);
+}
+
+mlir::Value carry(mlir::OpBuilder &builder, mlir::Value value) {
+  mlir::Type type = carrierOf(value.getType());
+  if (type == value.getType())
+    return value;
+  mlir::Location loc = value.getLoc();
+  if (value.getType().isIndex())
+    value = mlir::arith::IndexCastOp::create(builder, loc, builder.getI64Type(), value);
+  return mlir::tensor::FromElementsOp::create(builder, loc, type, value);
+}
+
+// The value of `type` that `carrier` carries.
+mlir::Value uncarry(mlir::OpBuilder &builder, mlir::Value carrier, mlir::Type type) {
+  if (carrier.getType() == type)
+    return carrier;
+  mlir::Location loc = carrier.getLoc();
+  mlir::Value value = mlir::tensor::ExtractOp::create(builder, loc, carrier, mlir::ValueRange());
+  if (type.isIndex())
+    value = mlir::arith::IndexCastOp::create(builder, loc, type, value);
+  return value;
+}
+
 // A readable name of letters, digits and "_" that depends on the ops and extents only.
 std::string nameOf(const Region &region) {
   constexpr size_t longest = 64;
@@ -187,15 +217,16 @@ mlir::func::FuncOp KernelFormer::build(const Region &region) {
   mlir::OpBuilder builder(context);
   llvm::SmallVector<mlir::Type> inputs, outputs;
   for (mlir::Value value : region.inputs)
-    inputs.push_back(value.getType());
+    inputs.push_back(carrierOf(value.getType()));
   for (mlir::Value value : region.outputs)
-    outputs.push_back(value.getType());
+    outputs.push_back(carrierOf(value.getType()));
   auto kernel = mlir::func::FuncOp::create(region.ops.front()->getLoc(), "kernel",
                                            builder.getFunctionType(inputs, outputs));
   mlir::Block *body = kernel.addEntryBlock();
   builder.setInsertionPointToStart(body);
   mlir::IRMapping mapping;
-  mapping.map(region.inputs.getArrayRef(), body->getArguments());
+  for (auto [value, argument] : llvm::zip(region.inputs, body->getArguments()))
+    mapping.map(value, uncarry(builder, argument, value.getType()));
 
   std::function<void(mlir::Value)> provide = [&](mlir::Value value) {
     Operation *producer = value.getDefiningOp();
@@ -212,7 +243,7 @@ mlir::func::FuncOp KernelFormer::build(const Region &region) {
   }
   llvm::SmallVector<mlir::Value> results;
   for (mlir::Value value : region.outputs)
-    results.push_back(mapping.lookup(value));
+    results.push_back(carry(builder, mapping.lookup(value)));
   mlir::func::ReturnOp::create(builder, kernel.getLoc(), results);
   return kernel;
 }
