@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <span>
 
 namespace levin::text::jinja {
 
@@ -299,6 +300,8 @@ private:
   Result<Operand> member(const Expression &node);
   Result<Operand> slice(const Expression &node);
   Result<Operand> call(const Expression &node);
+  Status checkGrowth(const Expression &node, const Value &whole,
+                     std::span<const Value> arguments) const;
   Result<Operand> apply(const Expression &node);
   Result<Operand> unary(const Expression &node);
   Result<Operand> binary(const Expression &node);
@@ -415,6 +418,27 @@ Result<Operand> Interpreter::call(const Expression &node) {
   return failAt(where, node.line, "the function '{}' is not supported", node.text);
 }
 
+/// Refuses a replacement or a separator that could stand at too many places.
+Status Interpreter::checkGrowth(const Expression &node, const Value &whole,
+                                std::span<const Value> arguments) const {
+  auto length = [](const Value &value) {
+    const auto *text = value.get_ptr<const std::string *>();
+    return text ? text->size() : 0;
+  };
+  size_t places = 0, inserted = 0;
+  if (node.text == "replace" && arguments.size() >= 2) {
+    places = sizeOf(whole);
+    inserted = length(arguments[1]);
+  } else if (node.text == "join" && !arguments.empty()) {
+    bool filter = node.kind == Kind::Filter;
+    places = (filter ? whole : arguments[0]).size();
+    inserted = length(filter ? arguments[0] : whole);
+  }
+  if (places > limits.bytes / (1 + inserted))
+    return failAt(where, node.line, "a value grows too large");
+  return {};
+}
+
 /// Filters, tests and methods, which know no named arguments but those that stand in place.
 Result<Operand> Interpreter::apply(const Expression &node) {
   LEVIN_ASSIGN_OR_RETURN(Operand whole, evaluate(node.parts[0]));
@@ -427,9 +451,7 @@ Result<Operand> Interpreter::apply(const Expression &node) {
       (node.names.size() > 1 || arguments.size() > 1 || node.names[0] != "indent"))
     return failAt(where, node.line, "named arguments of '{}' are not supported", node.text);
   LEVIN_RETURN_IF_ERROR(charge(node.line, sizeOf(whole.get())));
-  if (node.text == "replace" && arguments.size() >= 2 && arguments[1].is_string() &&
-      sizeOf(whole.get()) > limits.bytes / (1 + arguments[1].get_ref<const std::string &>().size()))
-    return failAt(where, node.line, "a value grows too large");
+  LEVIN_RETURN_IF_ERROR(checkGrowth(node, whole.get(), arguments));
   switch (node.kind) {
   case Kind::Filter:
     return made(node.line, applyFilter(node.text, whole.get(), arguments));

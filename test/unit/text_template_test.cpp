@@ -98,6 +98,8 @@ TEST(ChatTemplates, LimitsStepsAndSize) {
       nested,
       "{% set ns = namespace(x=1) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}",
       "{{ '" + std::string(50000, 'a') + "'.replace('a', '" + std::string(50000, 'b') + "') }}",
+      "{{ range(50000) | join('" + std::string(50000, 'b') + "') }}",
+      "{{ '" + std::string(50000, 'b') + "'.join(range(50000)) }}",
       "{{ " + std::string(100000, '(') + " }}",
       "{{ " + std::string(100000, '-') + "1 }}",
       "{{ 1" + std::string(3000, '+') + "1 }}",
