@@ -1,6 +1,5 @@
 #include "models/ConfigReader.h"
 
-#include "models/Nearest.h"
 #include "runtime/base/File.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Did-you-mean: the known name that is nearest to an unknown one.
+// The known name that is nearest to an unknown one.
 #ifndef LEVIN_MODELS_NEAREST_H
 #define LEVIN_MODELS_NEAREST_H
 
@@ -7,11 +7,8 @@
 
 namespace levin::models {
 
-/// Insertions, deletions and replacements of letters between `a` and `b`.
-unsigned editDistance(std::string_view a, std::string_view b);
-
-/// The entry of `known` at the least distance from `name` (the first of several), or an empty
-/// view if `known` is empty or none is within `limit`.
+/// The entry of `known` at the least editDistance() from `name` (the first of several), or an
+/// empty view if `known` is empty or none is within `limit`.
 std::string_view nearest(std::string_view name, const std::vector<std::string_view> &known,
                          unsigned limit);
 

@@ -139,6 +139,23 @@ def check_text(folder):
         if not same:
             failures.append(prompt["prompt"])
     levin_run("verify", artifact, folder)
+    return failures + check_chat(artifact, folder)
+
+
+def check_chat(artifact, folder):
+    failures = []
+    for lines, exit_code, part in [
+            ("/set max-tokens 4\ndef f(x):\n/stats\n/exit\n", 0, "made 4 "),
+            ("/set \n", 2, "nothing called ''"),
+            ("/set max-tokens 5x\n", 2, "'5x' is no value"),
+            ("/stat\n", 2, "did you mean '/stats'?")]:
+        result = subprocess.run([BIN / "levin-run", "chat", artifact, "--weights", folder, "--quiet",
+                                 "--chat-template", "chatml"],
+                                input=lines, capture_output=True, text=True)
+        good = result.returncode == exit_code and part in result.stdout + result.stderr
+        print(f"chat {lines!r}: {'as expected' if good else result}")
+        if not good:
+            failures.append(lines)
     return failures
 
 

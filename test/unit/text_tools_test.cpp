@@ -1,6 +1,6 @@
 // Command lines, words that were meant, numbers as people read them.
+#include "runtime/base/DidYouMean.h"
 #include "tools/common/CommandLine.h"
-#include "tools/common/DidYouMean.h"
 #include "tools/common/Format.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 #include "tools/common/CommandLine.h"
 
+#include "runtime/base/DidYouMean.h"
 #include "tools/common/CommandLineParser.h"
-#include "tools/common/DidYouMean.h"
 #include "tools/common/Report.h"
 
 #include <fcntl.h>

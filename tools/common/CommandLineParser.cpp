@@ -1,8 +1,8 @@
 // Compiled with exceptions and RTTI for CLI11, none of which leaves this file.
 #include "tools/common/CommandLineParser.h"
 
+#include "runtime/base/DidYouMean.h"
 #include "runtime/base/File.h"
-#include "tools/common/DidYouMean.h"
 #include "tools/common/Format.h"
 
 #include <CLI/CLI.hpp>

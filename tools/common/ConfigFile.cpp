@@ -1,7 +1,7 @@
 // The file of --config.  toml++ is compiled here, and here only, without exceptions.
+#include "runtime/base/DidYouMean.h"
 #include "runtime/base/File.h"
 #include "tools/common/CommandLineParser.h"
-#include "tools/common/DidYouMean.h"
 
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1

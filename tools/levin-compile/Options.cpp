@@ -1,6 +1,6 @@
 #include "tools/levin-compile/Options.h"
 
-#include "tools/common/DidYouMean.h"
+#include "runtime/base/DidYouMean.h"
 #include "tools/common/Format.h"
 
 #include <algorithm>
@@ -103,7 +103,7 @@ Result<std::vector<host::HostTarget>> parseTargets(std::string_view text) {
     if (!target) {
       Status status = makeError(ErrorCode::UnknownTarget, "the target '{}' is unknown", name)
                           .note("need", fmt::format("{}", fmt::join(known, ", ")));
-      if (auto nearest = tool::didYouMean(name, known))
+      if (auto nearest = didYouMean(name, known))
         status.note("fix", *nearest);
       return status;
     }
@@ -127,7 +127,7 @@ Result<Insertion> parseInsertion(std::string_view text) {
   if (std::find(phases.begin(), phases.end(), phase) == phases.end()) {
     Status status = makeError(ErrorCode::OptionValue, "passes cannot be inserted after '{}'", phase)
                         .note("need", fmt::format("{}", fmt::join(phases, ", ")));
-    if (auto nearest = tool::didYouMean(phase, phases))
+    if (auto nearest = didYouMean(phase, phases))
       status.note("fix", *nearest);
     return status;
   }

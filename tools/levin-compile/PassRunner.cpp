@@ -1,7 +1,7 @@
 #include "tools/levin-compile/PassRunner.h"
 
+#include "runtime/base/DidYouMean.h"
 #include "runtime/base/File.h"
-#include "tools/common/DidYouMean.h"
 
 #include "mlir/Pass/PassRegistry.h"
 
@@ -79,7 +79,7 @@ Status PassRunner::verifyPrintNames() const {
     Status status = makeError(ErrorCode::OptionValue,
                               "--print-ir-after names '{}', which is no pass of the pipeline", name)
                         .note("need", "a pass that --print-pipeline lists");
-    if (auto nearest = tool::didYouMean(name, names))
+    if (auto nearest = didYouMean(name, names))
       status.note("fix", *nearest);
     return status;
   }

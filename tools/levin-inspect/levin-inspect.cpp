@@ -1,9 +1,9 @@
 // levin-inspect: prints every part of an artifact and runs none of it.
 #include "tools/levin-inspect/Inspect.h"
 
+#include "runtime/base/DidYouMean.h"
 #include "runtime/base/File.h"
 #include "tools/common/CommandLine.h"
-#include "tools/common/DidYouMean.h"
 
 #include <algorithm>
 
@@ -80,7 +80,7 @@ Result<std::span<const std::byte>> findPart(const Artifact &artifact, const std:
   Status status = makeError(ErrorCode::NotInArtifact, "the artifact holds no '{}'", what)
                       .note("have", names.empty() ? "nothing to extract"
                                                   : fmt::format("{}", fmt::join(names, ", ")));
-  if (auto hint = tool::didYouMean(what, names))
+  if (auto hint = didYouMean(what, names))
     status.note("fix", *hint);
   return status;
 }

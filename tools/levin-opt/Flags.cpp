@@ -1,6 +1,6 @@
 #include "tools/levin-opt/Flags.h"
 
-#include "tools/common/DidYouMean.h"
+#include "runtime/base/DidYouMean.h"
 
 #include "mlir/Pass/PassRegistry.h"
 #include "llvm/Support/CommandLine.h"

@@ -1,6 +1,6 @@
 // levin-run call and check: entries that are plain functions.
+#include "runtime/base/DidYouMean.h"
 #include "runtime/base/Json.h"
-#include "tools/common/DidYouMean.h"
 #include "tools/common/Report.h"
 #include "tools/levin-run/Commands.h"
 #include "tools/levin-run/Options.h"
@@ -89,7 +89,7 @@ static Status unknownName(std::string_view kind, const std::string &name,
     names.emplace_back(binding.name);
   Status status = makeError(ErrorCode::UnknownEntry, "the entry has no {} '{}'", kind, name)
                       .note("have", fmt::format("{}", fmt::join(names, ", ")));
-  if (auto hint = tool::didYouMean(name, names))
+  if (auto hint = didYouMean(name, names))
     status.note("fix", *hint);
   return status;
 }

@@ -1,6 +1,6 @@
 // levin-run chat: a conversation on the terminal.
+#include "runtime/base/DidYouMean.h"
 #include "runtime/base/Json.h"
-#include "tools/common/DidYouMean.h"
 #include "tools/common/Format.h"
 #include "tools/common/Report.h"
 #include "tools/levin-run/Commands.h"
@@ -272,8 +272,12 @@ Status Chat::set(const std::string &name, const std::string &value) {
     SamplingOptions before = sampling;
     auto parse = [&](auto *target) {
       const char *end = value.data() + value.size();
-      auto [next, error] = std::from_chars(value.data(), end, *target);
-      return error == std::errc() && next == end;
+      auto parsed = *target;
+      auto [next, error] = std::from_chars(value.data(), end, parsed);
+      if (error != std::errc() || next != end)
+        return false;
+      *target = parsed;
+      return true;
     };
     levin_sampler *probe = nullptr;
     Status status;
@@ -288,7 +292,7 @@ Status Chat::set(const std::string &name, const std::string &value) {
   }
   Status status = makeError(ErrorCode::Usage, "there is nothing called '{}' to set", name)
                       .note("need", fmt::format("{}", fmt::join(names, ", ")));
-  if (auto hint = tool::didYouMean(name, names))
+  if (auto hint = didYouMean(name, names))
     status.note("fix", *hint);
   return status;
 }
@@ -302,7 +306,8 @@ static constexpr const char *helpText = "/reset          forget the conversation
 Status Chat::command(const std::string &line) {
   size_t space = line.find(' ');
   std::string word = line.substr(0, space);
-  std::string rest = space == line.npos ? "" : line.substr(line.find_first_not_of(' ', space));
+  size_t begin = line.find_first_not_of(' ', space);
+  std::string rest = space == line.npos || begin == line.npos ? "" : line.substr(begin);
   if (word == "/exit" || word == "/quit") {
     leave = true;
     return {};
@@ -319,8 +324,7 @@ Status Chat::command(const std::string &line) {
   } else {
     std::vector<std::string> known = {"/reset", "/stats", "/set", "/exit", "/help"};
     Status status = makeError(ErrorCode::Usage, "there is no command '{}'", word);
-    return std::move(status).note("fix",
-                                  tool::didYouMean(word, known).value_or("/help lists them"));
+    return std::move(status).note("fix", didYouMean(word, known).value_or("/help lists them"));
   }
   output.flush();
   return {};

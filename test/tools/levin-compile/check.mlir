@@ -9,6 +9,7 @@
 // CHECK-DAG: FAILED {{.*}}violations_1: 1 elements
 // CHECK-DAG: ok {{.*}}violations_2
 // CHECK-DAG: 2 passed, 1 failed
+// CHECK-DAG: error LV7001: 1 of 3 expectations were not met
 
 func.func private @twice(%x: tensor<2xf32>) -> tensor<2xf32> {
   %y = arith.addf %x, %x : tensor<2xf32>

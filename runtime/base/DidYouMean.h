@@ -1,6 +1,6 @@
 // Nearest known words for a mistyped one.
-#ifndef LEVIN_TOOLS_COMMON_DIDYOUMEAN_H
-#define LEVIN_TOOLS_COMMON_DIDYOUMEAN_H
+#ifndef LEVIN_RUNTIME_BASE_DIDYOUMEAN_H
+#define LEVIN_RUNTIME_BASE_DIDYOUMEAN_H
 
 #include <cstddef>
 #include <optional>
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace levin::tool {
+namespace levin {
 
 /// The Damerau-Levenshtein distance (insert, delete, replace, swap of neighbours), in bytes.
 /// Words longer than 256 bytes are cut.
@@ -25,6 +25,6 @@ std::vector<std::string> nearestWords(std::string_view word,
 std::optional<std::string> didYouMean(std::string_view word,
                                       std::span<const std::string> candidates);
 
-} // namespace levin::tool
+} // namespace levin
 
-#endif // LEVIN_TOOLS_COMMON_DIDYOUMEAN_H
+#endif // LEVIN_RUNTIME_BASE_DIDYOUMEAN_H

@@ -1,10 +1,10 @@
-#include "tools/common/DidYouMean.h"
+#include "runtime/base/DidYouMean.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace levin::tool {
+namespace levin {
 
 size_t editDistance(std::string_view a, std::string_view b) {
   a = a.substr(0, 256);
@@ -56,4 +56,4 @@ std::optional<std::string> didYouMean(std::string_view word,
   return text + "?";
 }
 
-} // namespace levin::tool
+} // namespace levin
