@@ -8,6 +8,7 @@
 #include "dialects/nn/NN.h"
 #include "runtime/artifact/Write.h"
 #include "runtime/base/File.h"
+#include "runtime/hal/HostMemory.h"
 #include "tools/common/CommandLine.h"
 #include "tools/common/Format.h"
 #include "tools/common/Report.h"
@@ -208,7 +209,7 @@ PlanChoices Driver::choices() {
 }
 
 Status Driver::plan() {
-  report.machineBytes = options.memory.value_or(machineMemory());
+  report.machineBytes = options.memory.value_or(hal::machineMemory());
   if (extents.hasStep) {
     report.slots = static_cast<uint64_t>(host.slots);
     report.maxContext = maxContext;

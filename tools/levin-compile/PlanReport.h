@@ -44,9 +44,6 @@ struct PlanChoices {
 /// Fine if the plan fits; else LV4103 with what would help and what would not.
 Status checkFits(const PlanReport &report, const PlanChoices &choices);
 
-/// Bytes of this machine's memory, or of the limit of its control group if that is less.
-uint64_t machineMemory();
-
 } // namespace levin::compile
 
 #endif // LEVIN_TOOLS_LEVINCOMPILE_PLANREPORT_H

@@ -2,12 +2,12 @@
 #include "runtime/base/File.h"
 #include "runtime/base/Json.h"
 #include "runtime/hal/CpuFeatures.h"
+#include "runtime/hal/ThreadPool.h"
 #include "tools/common/Format.h"
 #include "tools/common/Report.h"
 #include "tools/levin-run/Commands.h"
 #include "tools/levin-run/Options.h"
 
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -60,14 +60,6 @@ static std::string systemName() {
   return "unknown";
 }
 
-static std::string usableCores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof(set), &set) != 0)
-    return "unknown";
-  return fmt::format("{} usable of {}", CPU_COUNT(&set), ::sysconf(_SC_NPROCESSORS_ONLN));
-}
-
 static std::string vectorFeatures() {
   auto features = hal::CpuFeatures::ofThisMachine();
   if (!features.ok())
@@ -89,7 +81,8 @@ static Facts machineFacts() {
           {"system", systemName()},
           {"kernel", fmt::format("{} {}", kernel.release, kernel.machine)},
           {"processor", procValue("/proc/cpuinfo", "model name")},
-          {"cores", usableCores()},
+          {"cores",
+           fmt::format("{} usable of {}", hal::usableCores(), ::sysconf(_SC_NPROCESSORS_ONLN))},
           {"features", vectorFeatures()},
           {"memory", fmt::format("{} available of {}", memory("MemAvailable"), memory("MemTotal"))},
           {"swap", fmt::format("{} free of {}", memory("SwapFree"), memory("SwapTotal"))},

@@ -19,7 +19,7 @@ void ModelOptions::add(tool::Command &command) {
       .option("--weights", &weights, "folder of the weight files; default: that of the artifact",
               {.value = "DIR"})
       .option("--threads", &threads, "threads to compute with; 0: all cores",
-              {.value = "N", .max = 4096})
+              {.value = "N", .max = 1024})
       .option("--validate", &validate, "check every launch and poison unused memory (slow)")
       .option("--trust-weights", &trustWeights, "do not compare the digests of the weight files");
 }
