@@ -44,6 +44,10 @@ struct HostModule {
   std::vector<HostCode> variants;  // in the order of the targets
 };
 
+/// The path of the linker that compileKernels() needs: LEVIN_LINKER, or ld.lld of LLVM 22; empty if
+/// there is none.
+std::string findHostLinker();
+
 /// Compiles every function of `kernels` (one fused group each, on static tensors) for every
 /// target.  Deterministic: the same module gives the same bytes.  Failures are diagnostics at the
 /// kernel's location.

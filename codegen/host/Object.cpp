@@ -1,4 +1,5 @@
 // The LLVM dialect -> LLVM IR -> optimised object -> shared object.
+#include "codegen/host/HostCodegen.h"
 #include "codegen/host/Lowering.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -23,6 +24,7 @@
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
 
+#include <cstdlib>
 #include <mutex>
 
 namespace levin::host {
@@ -191,7 +193,9 @@ static mlir::FailureOr<std::string> emitMemoryFunctions(mlir::Location loc,
 
 // --- linking -------------------------------------------------------------------------------------
 
-static mlir::FailureOr<std::string> findLinker(mlir::Location loc) {
+std::string findHostLinker() {
+  if (const char *named = std::getenv("LEVIN_LINKER"))
+    return llvm::sys::fs::can_execute(named) ? named : "";
   for (llvm::StringRef name : {"ld.lld-22", "ld.lld"}) {
     auto path = llvm::sys::findProgramByName(name, {LEVIN_LLVM_TOOLS_DIR});
     if (!path)
@@ -199,7 +203,7 @@ static mlir::FailureOr<std::string> findLinker(mlir::Location loc) {
     if (path)
       return *path;
   }
-  return mlir::emitError(loc, "the linker ld.lld is not installed (Debian package lld-22)");
+  return {};
 }
 
 namespace {
@@ -226,9 +230,11 @@ static bool writeFile(const std::string &path, llvm::StringRef bytes) {
 
 mlir::FailureOr<std::string> linkShared(mlir::Location loc, llvm::ArrayRef<std::string> objects,
                                         const HostTarget &target) {
-  auto linker = findLinker(loc);
+  std::string linker = findHostLinker();
+  if (linker.empty())
+    return mlir::emitError(loc, "the linker ld.lld is not installed");
   auto memory = emitMemoryFunctions(loc, target);
-  if (mlir::failed(linker) || mlir::failed(memory))
+  if (mlir::failed(memory))
     return mlir::failure();
   TemporaryFolder folder;
   if (llvm::sys::fs::createUniqueDirectory("levin-link", folder.path))
@@ -248,7 +254,7 @@ mlir::FailureOr<std::string> linkShared(mlir::Location loc, llvm::ArrayRef<std::
     return mlir::emitError(loc, "cannot write to the temporary folder ") << folder.path;
   std::string response = "@" + folder.file("objects.txt"), output = folder.file("kernels.so"),
               messages = folder.file("messages.txt");
-  llvm::SmallVector<llvm::StringRef> arguments{*linker,
+  llvm::SmallVector<llvm::StringRef> arguments{linker,
                                                "-shared",
                                                "--no-undefined",
                                                "-z",
@@ -271,7 +277,7 @@ mlir::FailureOr<std::string> linkShared(mlir::Location loc, llvm::ArrayRef<std::
   std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), llvm::StringRef(messages),
                                                 llvm::StringRef(messages)};
   std::string error;
-  int status = llvm::sys::ExecuteAndWait(*linker, arguments, std::nullopt, redirects, 0, 0, &error);
+  int status = llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt, redirects, 0, 0, &error);
   if (status != 0) {
     auto text = llvm::MemoryBuffer::getFile(messages);
     std::string shown = text ? (*text)->getBuffer().substr(0, 2000).str() : error;

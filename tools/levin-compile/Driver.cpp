@@ -247,6 +247,9 @@ Status Driver::generateCode() {
   auto kernels = input.module->lookupSymbol<mlir::ModuleOp>("kernels");
   if (!kernels)
     return {}; // functions that only return what they are given
+  if (host::findHostLinker().empty())
+    return makeError(ErrorCode::ToolMissing, "the linker ld.lld is not installed")
+        .note("fix", "install the Debian package lld-22, or name a linker in LEVIN_LINKER");
   auto all = kernels.getOps<mlir::func::FuncOp>();
   uint64_t count = static_cast<uint64_t>(std::distance(all.begin(), all.end()));
   progress.begin("codegen", count * targets.size());
