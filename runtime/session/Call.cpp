@@ -1,6 +1,7 @@
 // Session::call: one entry, run as it is.
 #include "runtime/session/Session.h"
 
+#include "runtime/base/DidYouMean.h"
 #include "runtime/session/StepValues.h"
 
 #include <algorithm>
@@ -142,8 +143,8 @@ Result<const Binding *> findBinding(const artifact::Entry &entry,
                       : makeError(ErrorCode::UnknownEntry, "entry '{}' has no {} '{}'", entry.name,
                                   kind, tensor.name.substr(0, 128));
   status.note("have", all.empty() ? "none" : all);
-  if (std::string near = nearestName(tensor.name.substr(0, 128), names); !near.empty())
-    status.note("fix", fmt::format("did you mean '{}'?", near));
+  if (auto hint = didYouMean(tensor.name, names))
+    status.note("fix", *hint);
   return status;
 }
 

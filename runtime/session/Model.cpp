@@ -1,5 +1,6 @@
 #include "runtime/session/Model.h"
 
+#include "runtime/base/DidYouMean.h"
 #include "runtime/hal/ThreadPool.h"
 #include "runtime/session/ParameterLoader.h"
 #include "runtime/session/WeightFiles.h"
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 #include <utility>
 
 namespace levin {
@@ -26,29 +26,6 @@ private:
 };
 } // namespace
 
-std::string nearestName(std::string_view wanted, std::span<const std::string> names) {
-  std::string best;
-  size_t bestDistance = std::max<size_t>(2, wanted.size() / 3) + 1;
-  for (const std::string &name : names) {
-    // Levenshtein distance, one row at a time.
-    std::vector<size_t> row(wanted.size() + 1);
-    std::iota(row.begin(), row.end(), 0);
-    for (size_t i = 1; i <= name.size(); ++i) {
-      size_t diagonal = std::exchange(row[0], i);
-      for (size_t j = 1; j <= wanted.size(); ++j) {
-        size_t change = diagonal + (name[i - 1] != wanted[j - 1]);
-        diagonal = row[j];
-        row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-      }
-    }
-    if (row.back() < bestDistance) {
-      bestDistance = row.back();
-      best = name;
-    }
-  }
-  return best;
-}
-
 uint64_t Model::arenaBytes(artifact::ArenaKind kind) const {
   uint64_t bytes = 0;
   for (const artifact::Arena &arena : manifest().arenas)
@@ -60,13 +37,11 @@ uint64_t Model::arenaBytes(artifact::ArenaKind kind) const {
 /// A failure that says what there is instead of `wanted`.
 static Status unknownName(ErrorCode code, std::string_view kind, std::string_view wanted,
                           std::span<const std::string> names) {
-  std::string all;
-  for (const std::string &name : names)
-    all += (all.empty() ? "" : ", ") + name;
+  std::string all = fmt::format("{}", fmt::join(names, ", "));
   Status status = makeError(code, "the artifact has no {} '{}'", kind, wanted.substr(0, 128));
   status.note("have", all.empty() ? "none" : all.substr(0, 400));
-  if (std::string near = nearestName(wanted.substr(0, 128), names); !near.empty())
-    status.note("fix", fmt::format("did you mean '{}'?", near));
+  if (auto hint = didYouMean(wanted, names))
+    status.note("fix", *hint);
   return status;
 }
 

@@ -71,9 +71,6 @@ private:
   uint64_t weightFileBytes = 0;
 };
 
-/// The nearest of `names` to `wanted`, if it is near enough to be a misspelling; else empty.
-std::string nearestName(std::string_view wanted, std::span<const std::string> names);
-
 } // namespace levin
 
 #endif // LEVIN_RUNTIME_SESSION_MODEL_H

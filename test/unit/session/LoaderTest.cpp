@@ -402,12 +402,4 @@ TEST(Model, MemoryLimit) {
   EXPECT_EQ(Model::load(path, options).status().number(), 4103);
 }
 
-TEST(NearestName, Distances) {
-  std::vector<std::string> names = {"step", "affine", "tokenizer.json"};
-  EXPECT_EQ(nearestName("stpe", names), "step");
-  EXPECT_EQ(nearestName("tokeniser.json", names), "tokenizer.json");
-  EXPECT_EQ(nearestName("entirely_different", names), "");
-  EXPECT_EQ(nearestName("", names), "");
-}
-
 } // namespace
