@@ -179,35 +179,52 @@ template <typename T> static void store(std::byte *place, T value) {
   std::memcpy(place, &value, sizeof(T));
 }
 
-static void storeNumber(levin_dtype dtype, std::byte *place, double value, int64_t integer) {
-  switch (dtype) {
-  case LEVIN_I1:
-    return store<uint8_t>(place, integer != 0);
-  case LEVIN_I8:
-    return store(place, static_cast<int8_t>(integer));
-  case LEVIN_U8:
-    return store(place, static_cast<uint8_t>(integer));
-  case LEVIN_I16:
-    return store(place, static_cast<int16_t>(integer));
-  case LEVIN_I32:
-    return store(place, static_cast<int32_t>(integer));
-  case LEVIN_I64:
-    return store(place, integer);
-  case LEVIN_U64:
-    return store(place, static_cast<uint64_t>(integer));
-  case LEVIN_F16:
-    return store(place, floatToF16(static_cast<float>(value)));
-  case LEVIN_BF16:
-    return store(place, floatToBf16(static_cast<float>(value)));
-  case LEVIN_F32:
-    return store(place, static_cast<float>(value));
-  case LEVIN_F64:
-    return store(place, value);
-  }
+/// Reads a number of all of `text` to `place`; false if it is none, or does not fit the type.
+template <typename T> static bool storeInteger(std::byte *place, std::string_view text) {
+  T value = 0;
+  auto [next, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  store(place, value);
+  return error == std::errc() && next == text.data() + text.size();
 }
 
-static bool isFloat(levin_dtype dtype) {
-  return dtype == LEVIN_F16 || dtype == LEVIN_BF16 || dtype == LEVIN_F32 || dtype == LEVIN_F64;
+static bool storeFloat(levin_dtype dtype, std::byte *place, std::string_view text) {
+  double value = 0;
+  auto [next, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || next != text.data() + text.size())
+    return false;
+  if (dtype == LEVIN_F64)
+    store(place, value);
+  else if (dtype == LEVIN_F32)
+    store(place, static_cast<float>(value));
+  else
+    store(place, dtype == LEVIN_F16 ? floatToF16(static_cast<float>(value))
+                                    : floatToBf16(static_cast<float>(value)));
+  return true;
+}
+
+static bool storeNumber(levin_dtype dtype, std::byte *place, std::string_view text) {
+  switch (dtype) {
+  case LEVIN_I1:
+    return (text == "0" || text == "1") && storeInteger<uint8_t>(place, text);
+  case LEVIN_I8:
+    return storeInteger<int8_t>(place, text);
+  case LEVIN_U8:
+    return storeInteger<uint8_t>(place, text);
+  case LEVIN_I16:
+    return storeInteger<int16_t>(place, text);
+  case LEVIN_I32:
+    return storeInteger<int32_t>(place, text);
+  case LEVIN_I64:
+    return storeInteger<int64_t>(place, text);
+  case LEVIN_U64:
+    return storeInteger<uint64_t>(place, text);
+  case LEVIN_F16:
+  case LEVIN_BF16:
+  case LEVIN_F32:
+  case LEVIN_F64:
+    break;
+  }
+  return storeFloat(dtype, place, text);
 }
 
 static Result<Tensor> readInline(const std::string &text, const levin_binding_info &wanted) {
@@ -216,22 +233,19 @@ static Result<Tensor> readInline(const std::string &text, const levin_binding_in
   tensor.shape.assign(wanted.shape, wanted.shape + wanted.rank);
   size_t width = levin_dtype_size(wanted.dtype), count = 0;
   tensor.data.resize(wanted.bytes);
-  for (const char *at = text.data(), *end = at + text.size(); at != end; ++count) {
-    double value = 0;
-    int64_t integer = 0;
-    auto [next, error] = std::from_chars(at, end, value);
-    auto [nextInteger, errorInteger] = std::from_chars(at, end, integer);
-    bool fine = isFloat(wanted.dtype) ? error == std::errc()
-                                      : errorInteger == std::errc() && nextInteger == next;
-    if (!fine || (next != end && *next != ','))
+  std::vector<std::byte> number(width);
+  for (size_t at = 0; at < text.size(); ++count) {
+    size_t end = std::min(text.find(',', at), text.size());
+    std::string_view part = std::string_view(text).substr(at, end - at);
+    if (!storeNumber(wanted.dtype, number.data(), part))
       return makeError(ErrorCode::OptionValue, "the value of input '{}' cannot be read",
                        wanted.name)
-          .note("have", "'" + std::string(at, std::min<size_t>(20, size_t(end - at))) + "'")
+          .note("have", fmt::format("'{}'", part.substr(0, 20)))
           .note("need",
                 fmt::format("{} numbers separated by commas", levin_dtype_name(wanted.dtype)));
     if ((count + 1) * width <= tensor.data.size())
-      storeNumber(wanted.dtype, tensor.data.data() + count * width, value, integer);
-    at = next == end ? end : next + 1;
+      std::memcpy(tensor.data.data() + count * width, number.data(), width);
+    at = end + 1;
   }
   if (count * width != tensor.data.size())
     return makeError(ErrorCode::OptionValue, "input '{}' has the wrong number of values",
@@ -297,6 +311,29 @@ Status writeTensor(const std::string &path, const std::string &name, const Tenso
   return weights::writeSafetensors(path, std::span(&out, 1));
 }
 
+template <typename T> static std::string textAs(const std::byte *place) {
+  T value;
+  std::memcpy(&value, place, sizeof(T));
+  return fmt::format("{}", value);
+}
+
+static std::string numberText(const Tensor &tensor, uint64_t index) {
+  const std::byte *place = tensor.data.data() + index * levin_dtype_size(tensor.dtype);
+  switch (tensor.dtype) {
+  case LEVIN_I64: // a double would not hold all digits
+    return textAs<int64_t>(place);
+  case LEVIN_U64:
+    return textAs<uint64_t>(place);
+  case LEVIN_F16:
+  case LEVIN_BF16:
+  case LEVIN_F32:
+  case LEVIN_F64:
+    return fmt::format("{:.8g}", tensor.at(index));
+  default:
+    return fmt::format("{}", static_cast<int64_t>(tensor.at(index)));
+  }
+}
+
 std::string tensorText(const std::string &name, const Tensor &tensor) {
   static constexpr uint64_t shown = 8;
   uint64_t count = tensor.elements();
@@ -306,10 +343,7 @@ std::string tensorText(const std::string &name, const Tensor &tensor) {
       text += " ..";
       i = count - shown;
     }
-    if (isFloat(tensor.dtype))
-      text += fmt::format(" {:.8g}", tensor.at(i));
-    else
-      text += fmt::format(" {}", static_cast<int64_t>(tensor.at(i)));
+    text += " " + numberText(tensor, i);
   }
   return text + "\n";
 }
