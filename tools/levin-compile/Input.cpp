@@ -3,6 +3,7 @@
 #include "dialects/nn/NN.h"
 #include "models/Import.h"
 #include "runtime/base/File.h"
+#include "tools/common/Nesting.h"
 #include "tools/levin-compile/WeightFiles.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -46,41 +47,11 @@ static Result<Input> loadFolder(const Options &options, mlir::MLIRContext &conte
   return input;
 }
 
-// How deep brackets of `text` lie in one another.  MLIR's parser calls itself for each, so a file
-// of nothing else would overflow its stack.  Arrows and comparisons are no brackets.
-static size_t nestingOf(std::string_view text) {
-  size_t depth = 0, deepest = 0;
-  bool quoted = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    char c = text[i], before = i ? text[i - 1] : ' ';
-    if (quoted) {
-      i += c == '\\'; // skips what is escaped
-      quoted = c != '"' && c != '\n';
-      continue;
-    }
-    quoted = c == '"';
-    if (c == '/' && before == '/') {
-      size_t end = text.find('\n', i);
-      i = end == std::string_view::npos ? text.size() - 1 : end;
-    } else if (c == '(' || c == '[' || c == '{' ||
-               (c == '<' && !text.substr(i).starts_with("<="))) {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == ')' || c == ']' || c == '}' || (c == '>' && before != '-' && before != '=')) {
-      depth -= depth > 0;
-    }
-  }
-  return deepest;
-}
-
 static Result<Input> loadFile(const Options &options, mlir::MLIRContext &context,
                               Diagnostics &diagnostics) {
   LEVIN_ASSIGN_OR_RETURN(std::string text,
                          readFile(options.input, uint64_t(1) << 32, ErrorCode::ModelFolder));
-  constexpr size_t deepest = 1000;
-  if (size_t nesting = nestingOf(text); nesting > deepest)
-    return makeError(ErrorCode::IrSyntax, "'{}' nests too deep", options.input)
-        .note("have", fmt::format("{} brackets within one another", nesting))
-        .note("need", fmt::format("at most {}", deepest));
+  LEVIN_RETURN_IF_ERROR(tool::checkNesting(text, options.input));
   Input input;
   input.sourceDigest = sha256(text);
   input.module =

@@ -3,6 +3,7 @@
 #include "runtime/base/File.h"
 #include "tools/common/CommandLine.h"
 #include "tools/common/Format.h"
+#include "tools/common/Nesting.h"
 #include "tools/common/Progress.h"
 #include "tools/common/Report.h"
 
@@ -127,6 +128,7 @@ Status Importer::checkFile() {
     return makeError(ErrorCode::Usage, "--override and --dtype are for folders, and '{}' is a file",
                      options.input);
   LEVIN_ASSIGN_OR_RETURN(std::string text, readFile(options.input));
+  LEVIN_RETURN_IF_ERROR(tool::checkNesting(text, options.input));
   mlir::DialectRegistry registry;
   models::registerDialects(registry);
   context.appendDialectRegistry(registry);
