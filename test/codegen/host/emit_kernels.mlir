@@ -2,15 +2,17 @@
 // RUN: levin-opt %s --levin-host-emit-kernels="templates=false" | FileCheck %s --check-prefix=GENERIC
 
 // A row op with its elementwise producer: one loop over blocks of rows becomes the grid, and what
-// lies between the ops never leaves the stack.
+// lies between the ops never leaves the stack, with the template and without.
 module @kernels {
   // CHECK-LABEL: func.func @residual_norm(
-  // CHECK-SAME: %[[X:.*]]: memref<256x192xf32>, %[[Y:.*]]: memref<256x192xf32>, %[[W:.*]]: memref<192xf32>, %[[OUT:.*]]: memref<256x192xf32>, %[[I:.*]]: index
-  // CHECK-SAME: host.grid = array<i64: 8, 1, 1>, host.method = "tiled"
-  // CHECK-NOT: tensor<
-  // CHECK-NOT: memref.alloc(
-  // CHECK: memref.subview %[[OUT]]
-  // CHECK: return
+  // CHECK-SAME: host.method = "rows"
+  // GENERIC-LABEL: func.func @residual_norm(
+  // GENERIC-SAME: %[[X:.*]]: memref<256x192xf32>, %[[Y:.*]]: memref<256x192xf32>, %[[W:.*]]: memref<192xf32>, %[[OUT:.*]]: memref<256x192xf32>, %[[I:.*]]: index
+  // GENERIC-SAME: host.grid = array<i64: 8, 1, 1>, host.method = "tiled"
+  // GENERIC-NOT: tensor<
+  // GENERIC-NOT: memref.alloc(
+  // GENERIC: memref.subview %[[OUT]]
+  // GENERIC: return
   func.func @residual_norm(%x: tensor<256x192xf32>, %y: tensor<256x192xf32>, %w: tensor<192xf32>) -> tensor<256x192xf32> {
     %r = nn.residual %x, %y {alpha = 2.0 : f64, beta = 1.0 : f64} : tensor<256x192xf32>
     %n = nn.rms_norm %r, %w {eps = 1.0e-5 : f64} : tensor<256x192xf32>, tensor<192xf32>
