@@ -217,7 +217,23 @@ static void moveIntoBuffers(mlir::func::FuncOp kernel, mlir::func::FuncOp functi
   mlir::func::ReturnOp::create(builder, kernel.getLoc());
 }
 
+/// Refuses an op on tensors that has no form on buffers.
+static mlir::LogicalResult verifyBufferizable(mlir::func::FuncOp function) {
+  auto isTensor = [](mlir::Type type) { return llvm::isa<mlir::TensorType>(type); };
+  auto result = function.getBody().walk([&](mlir::Operation *op) {
+    if (llvm::isa<mlir::bufferization::BufferizableOpInterface>(op) ||
+        (llvm::none_of(op->getOperandTypes(), isTensor) &&
+         llvm::none_of(op->getResultTypes(), isTensor)))
+      return mlir::WalkResult::advance();
+    op->emitOpError("has no code on the host; write what it does as linalg.generic");
+    return mlir::WalkResult::interrupt();
+  });
+  return mlir::failure(result.wasInterrupted());
+}
+
 static mlir::LogicalResult bufferize(mlir::func::FuncOp function) {
+  if (mlir::failed(verifyBufferizable(function)))
+    return mlir::failure();
   mlir::IRRewriter rewriter(function.getContext());
   if (mlir::failed(mlir::bufferization::eliminateEmptyTensors(rewriter, function)))
     return mlir::failure();

@@ -48,6 +48,11 @@ static mlir::LogicalResult compileKernel(Job &job, const HostCodegenOptions &opt
   auto made = emitBufferKernel(kernel, body, *job.target, options.templates);
   if (mlir::failed(made))
     return mlir::failure();
+  if (made->signature.written.size() > artifact::limits::bindings)
+    return job.kernel.emitError("reads and writes ")
+           << made->signature.written.size() << " tensors, and a kernel may have "
+           << artifact::limits::bindings
+           << "; combine them in several steps, or make one tensor of them";
   HostKernel &result = job.result;
   result.name = name;
   result.written.assign(made->signature.written.begin(), made->signature.written.end());

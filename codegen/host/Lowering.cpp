@@ -26,6 +26,8 @@
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "mlir/Transforms/Passes.h"
 
+#include <numbers>
+
 namespace levin::host {
 
 uint64_t stackBytesOf(mlir::func::FuncOp function) {
@@ -42,6 +44,24 @@ uint64_t stackBytesOf(mlir::func::FuncOp function) {
 
 namespace {
 
+/// log10(x) = log2(x) log10(2): the logarithm that has a polynomial.
+struct ExpandLog10 : mlir::OpRewritePattern<mlir::math::Log10Op> {
+  using OpRewritePattern::OpRewritePattern;
+
+  mlir::LogicalResult matchAndRewrite(mlir::math::Log10Op op,
+                                      mlir::PatternRewriter &rewriter) const override {
+    mlir::Type type = op.getType();
+    mlir::TypedAttr factor = rewriter.getFloatAttr(mlir::getElementTypeOrSelf(type),
+                                                   std::numbers::ln2 / std::numbers::ln10);
+    if (auto shaped = llvm::dyn_cast<mlir::ShapedType>(type))
+      factor = mlir::SplatElementsAttr::get(shaped, factor);
+    mlir::Value scale = mlir::arith::ConstantOp::create(rewriter, op.getLoc(), factor);
+    mlir::Value power = mlir::math::Log2Op::create(rewriter, op.getLoc(), op.getOperand());
+    rewriter.replaceOpWithNewOp<mlir::arith::MulFOp>(op, power, scale);
+    return mlir::success();
+  }
+};
+
 /// exp, tanh, erf and the like become polynomials: a kernel has no library to call.  bfloat16 is
 /// converted by integer arithmetic, which every target has.
 struct ExpandMath : mlir::PassWrapper<ExpandMath, mlir::OperationPass<mlir::func::FuncOp>> {
@@ -56,7 +76,10 @@ struct ExpandMath : mlir::PassWrapper<ExpandMath, mlir::OperationPass<mlir::func
     auto always = [](llvm::StringRef) { return true; };
     mlir::populateMathF32ExpansionPatterns(patterns, always);
     mlir::populateMathPolynomialApproximationPatterns(patterns, always);
-    mlir::math::populateExpansionPatterns(patterns, {"powf", "fpowi", "exp2", "round", "clampf"});
+    mlir::math::populateExpansionPatterns(patterns,
+                                          {"powf", "fpowi", "exp2", "round", "clampf", "tan",
+                                           "sinh", "cosh", "asinh", "acosh", "atanh"});
+    patterns.add<ExpandLog10>(&getContext());
     mlir::arith::populateCeilFloorDivExpandOpsPatterns(patterns);
     mlir::arith::populateExpandBFloat16Patterns(patterns);
     if (mlir::failed(mlir::applyPatternsGreedily(getOperation(), std::move(patterns))))
@@ -70,6 +93,9 @@ static void buildToLlvm(mlir::PassManager &manager) {
   mlir::OpPassManager &function = manager.nest<mlir::func::FuncOp>();
   function.addPass(mlir::createConvertLinalgToLoopsPass());
   function.addPass(mlir::createLoopInvariantCodeMotionPass());
+  // bfloat16 is for storing: computing in it would need a library.
+  function.addPass(mlir::arith::createArithEmulateUnsupportedFloats({{"bf16"}, "f32"}));
+  function.addPass(mlir::math::createMathExtendToSupportedTypes({{"f16"}, "f32"}));
   function.addPass(std::make_unique<ExpandMath>());
   function.addPass(mlir::createConvertVectorToSCFPass());
   function.addPass(mlir::memref::createExpandStridedMetadataPass());
@@ -93,6 +119,20 @@ static void buildToLlvm(mlir::PassManager &manager) {
   manager.addPass(mlir::createReconcileUnrealizedCastsPass());
   manager.addPass(mlir::createCanonicalizerPass());
   manager.addPass(mlir::createCSEPass());
+}
+
+/// Refuses an op that no conversion took.
+static mlir::LogicalResult verifyLowered(mlir::ModuleOp module) {
+  auto result = module.walk([](mlir::Operation *op) {
+    if (llvm::isa<mlir::ModuleOp>(op) ||
+        llvm::isa_and_present<mlir::LLVM::LLVMDialect>(op->getDialect()))
+      return mlir::WalkResult::advance();
+    op->emitOpError("of ") << op->getOperandTypes()
+                           << " has no code on the host; mathematical functions exist for f32, so "
+                              "compute in f32 and convert";
+    return mlir::WalkResult::interrupt();
+  });
+  return mlir::failure(result.wasInterrupted());
 }
 
 /// `void name(ptr bindings, i64 x, i64 y, i64 z)` loads the pointers and calls `body`.
@@ -125,7 +165,7 @@ mlir::LogicalResult lowerToLlvm(mlir::ModuleOp module, llvm::StringRef body, llv
   mlir::PassManager manager(module.getContext());
   manager.enableVerifier(false);
   buildToLlvm(manager);
-  if (mlir::failed(manager.run(module)))
+  if (mlir::failed(manager.run(module)) || mlir::failed(verifyLowered(module)))
     return mlir::failure();
   auto function = module.lookupSymbol<mlir::LLVM::LLVMFuncOp>(body);
   function.setLinkage(mlir::LLVM::Linkage::Internal);

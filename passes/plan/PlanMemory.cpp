@@ -149,8 +149,9 @@ mlir::FailureOr<uint64_t> sizeOf(mlir::Location loc, mlir::Type type) {
   auto shaped = llvm::dyn_cast<mlir::RankedTensorType>(type);
   auto bytes = shaped ? byteSizeOf(shaped) : std::nullopt;
   if (!bytes)
-    return mlir::emitError(loc) << "value of type " << type
-                                << " cannot be planned, expected a static tensor of numbers";
+    return mlir::emitError(loc)
+           << "value of type " << type
+           << " cannot be planned, expected a static tensor of numbers that fits into memory";
   return *bytes;
 }
 

@@ -31,11 +31,15 @@ TEST(Upstream, Mathematics) {
     bool positive;
     double tolerance = 5e-7;
   };
-  const Function functions[] = {
-      {"exp", std::exp, false},         {"log", std::log, true},      {"tanh", std::tanh, false},
-      {"erf", std::erf, false},         {"sqrt", std::sqrt, true},    {"sin", std::sin, false},
-      {"cos", std::cos, false},         {"log1p", std::log1p, true},  {"expm1", std::expm1, false},
-      {"atan", std::atan, false, 1e-6}, {"floor", std::floor, false}, {"absf", std::fabs, false}};
+  const Function functions[] = {{"exp", std::exp, false},     {"log", std::log, true},
+                                {"tanh", std::tanh, false},   {"erf", std::erf, false},
+                                {"sqrt", std::sqrt, true},    {"sin", std::sin, false},
+                                {"cos", std::cos, false},     {"log1p", std::log1p, true},
+                                {"expm1", std::expm1, false}, {"atan", std::atan, false, 1e-6},
+                                {"floor", std::floor, false}, {"absf", std::fabs, false},
+                                {"log10", std::log10, true},  {"tan", std::tan, false, 2e-6},
+                                {"sinh", std::sinh, false},   {"cosh", std::cosh, false},
+                                {"asinh", std::asinh, false}};
   for (const Function &function : functions) {
     std::vector<float> input = ramp(64);
     std::vector<double> expected;

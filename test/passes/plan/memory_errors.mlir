@@ -16,7 +16,7 @@ func.func @packs_computed(%x: tensor<40x8xf32>) -> tensor<2x8x32xf32> {
 
 // -----
 
-// expected-error@+1 {{value of type 'tensor<?xf32>' cannot be planned, expected a static tensor of numbers}}
+// expected-error@+1 {{value of type 'tensor<?xf32>' cannot be planned, expected a static tensor of numbers that fits into memory}}
 func.func @dynamic(%x: tensor<?xf32>) {
   return
 }
