@@ -6,15 +6,17 @@ include "mlir/Pass/PassBase.td"
 def VerifyInputPass : Pass<"levin-verify-input", "::mlir::ModuleOp"> {
   let summary = "Refuses modules that the pipeline does not take, and says why.";
   let description = [{
-    * (I1) the module holds functions and `nn.parameter`s, nothing else;
+    * (I1) the module holds functions, one of them public, and `nn.parameter`s,
+      nothing else;
     * (I2) ops are of `nn`, `moe`, `check`, `func`, `arith`, `math`, `tensor`,
       `linalg` and `scf`;
     * (I3) a public function has a body of one block; its arguments and results
-      are ranked tensors of integers or floats without empty extents;
+      are ranked tensors of up to 8 extents, none of them empty, of i1, i8, ui8,
+      i16, i32, i64, ui64, f16, bf16, f32 or f64;
     * (I4) names of functions, parameters, arguments and results have 1 to 128
-      letters, digits, `.`, `_` and `-` (parameters 1 to 100); those of one
-      function's arguments, and of its results, differ; no function is called
-      `kernels`;
+      letters, digits, `.`, `_` and `-` (parameters and functions with dynamic
+      extents 1 to 100) and are not `.` or `..`; those of one function's
+      arguments, and of its results, differ; no function is called `kernels`;
     * (I5) a function with `nn.role`s is a step: it has one argument each of the
       roles `ids`, `starts`, `slots`, `past` and `rows`, all int32 of rank 1, one
       result of the role `logits`, float32 of rank 2, and else only state;
@@ -25,13 +27,14 @@ def VerifyInputPass : Pass<"levin-verify-input", "::mlir::ModuleOp"> {
 
     With `final`, when calls are inlined, also
 
-    * (I8) no call is left;
+    * (I8) no call is left, and so none of a function without a body;
     * (I9) operands that say where sequences lie (`starts`, `slots`, `past`) are
       arguments of that role, or constants with possible values: the runtime
       checks the values of such arguments before it runs a step;
     * (I10) operands that say where rows of experts lie come from `moe.route`,
       or are constants with possible values;
-    * (I11) functions with `check` ops have no arguments.
+    * (I11) functions with `check` ops have no arguments, and hold them outside of
+      loops and branches.
 
     Example: `test/passes/pipelines/verify_input_errors.mlir`.
   }];

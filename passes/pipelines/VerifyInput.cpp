@@ -18,15 +18,28 @@ using mlir::LogicalResult;
 using mlir::success;
 using mlir::func::FuncOp;
 
+// Of names to which the extents of a step, or the place of a piece, are added.
+constexpr size_t longestWithSuffix = 100;
+
 bool isName(llvm::StringRef name, size_t longest = 128) {
-  return !name.empty() && name.size() <= longest && llvm::all_of(name, [](char c) {
-    return llvm::isAlnum(c) || c == '.' || c == '_' || c == '-';
-  });
+  return !name.empty() && name.size() <= longest && name != "." && name != ".." &&
+         llvm::all_of(name,
+                      [](char c) { return llvm::isAlnum(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+// What an artifact can describe.
+bool isNumber(mlir::Type type) {
+  if (type.isF16() || type.isBF16() || type.isF32() || type.isF64())
+    return true;
+  auto integer = llvm::dyn_cast<mlir::IntegerType>(type);
+  return integer &&
+         (integer.isUnsigned() ? llvm::is_contained({1u, 8u, 64u}, integer.getWidth())
+                               : llvm::is_contained({1u, 8u, 16u, 32u, 64u}, integer.getWidth()));
 }
 
 bool isTensorOfNumbers(mlir::Type type) {
   auto tensor = llvm::dyn_cast<mlir::RankedTensorType>(type);
-  return tensor && tensor.getElementType().isIntOrFloat() &&
+  return tensor && isNumber(tensor.getElementType()) && tensor.getRank() <= 8 &&
          !llvm::is_contained(tensor.getShape(), 0);
 }
 
@@ -76,20 +89,22 @@ LogicalResult verifySignature(FuncOp function) {
   for (mlir::Type type :
        llvm::concat<const mlir::Type>(function.getArgumentTypes(), function.getResultTypes()))
     if (!isTensorOfNumbers(type))
-      return function.emitOpError("@")
-             << function.getSymName() << " takes or returns " << type
-             << ", expected ranked tensors of integers or floats without empty extents (I3)";
+      return function.emitOpError("@") << function.getSymName() << " takes or returns " << type
+                                       << ", expected tensors of rank 8 at most of i1, i8, ui8, "
+                                          "i16, i32, i64, ui64 or floats "
+                                          "without empty extents (I3)";
   return success();
 }
 
-// (I4) for arguments or for results.
-LogicalResult verifyNames(FuncOp function, llvm::StringRef what, unsigned count,
+// (I4) for arguments or for results; one without a name is called by `otherwise` and its number.
+LogicalResult verifyNames(FuncOp function, llvm::StringRef what, llvm::StringRef otherwise,
+                          unsigned count,
                           llvm::function_ref<mlir::DictionaryAttr(unsigned)> attributes) {
   llvm::StringSet<> seen;
   for (unsigned i = 0; i < count; ++i) {
-    llvm::StringRef name = nameOf(attributes(i));
+    std::string name = nameOf(attributes(i)).str();
     if (name.empty() && !(attributes(i) && attributes(i).get("nn.name")))
-      continue;
+      name = (otherwise + llvm::Twine(i)).str();
     if (!isName(name))
       return function.emitOpError()
              << what << ' ' << i << " is called '" << name
@@ -191,12 +206,24 @@ LogicalResult verifyState(FuncOp function) {
 // (I8), (I11)
 LogicalResult verifyInlined(FuncOp function) {
   auto result = function.walk([&](mlir::Operation *op) {
+    if (auto call = llvm::dyn_cast<mlir::func::CallOp>(op)) {
+      auto callee = mlir::SymbolTable::lookupNearestSymbolFrom<FuncOp>(op, call.getCalleeAttr());
+      if (callee && callee.isExternal()) {
+        op->emitOpError("calls @") << call.getCallee() << ", which has no body (I8)";
+        return mlir::WalkResult::interrupt();
+      }
+    }
     if (llvm::isa<mlir::func::CallOp, mlir::func::CallIndirectOp>(op)) {
       op->emitOpError("could not be inlined; a function may not call itself (I8)");
       return mlir::WalkResult::interrupt();
     }
-    if (llvm::isa_and_present<check::CheckDialect>(op->getDialect()) &&
-        function.getNumArguments() != 0) {
+    if (!llvm::isa_and_present<check::CheckDialect>(op->getDialect()))
+      return mlir::WalkResult::advance();
+    if (op->getParentOp() != function) {
+      op->emitOpError("is in a loop or branch, expected it in the function itself (I11)");
+      return mlir::WalkResult::interrupt();
+    }
+    if (function.getNumArguments() != 0) {
       op->emitOpError("is in a function with arguments, expected none: a test makes its own "
                       "values (I11)");
       return mlir::WalkResult::interrupt();
@@ -220,10 +247,11 @@ struct VerifyInput : impl::VerifyInputPassBase<VerifyInput> {
       if (!llvm::isa<FuncOp, nn::ParameterOp>(op))
         return op.emitOpError("is no function and no nn.parameter (I1)");
       if (auto parameter = llvm::dyn_cast<nn::ParameterOp>(op);
-          parameter && !isName(parameter.getSymName(), 100))
+          parameter && (!isName(parameter.getSymName(), longestWithSuffix) ||
+                        parameter.getSymName() == "kernels"))
         return op.emitOpError("is called '")
                << parameter.getSymName()
-               << "'; expected 1 to 100 letters, digits, '.', '_' and '-' (I4)";
+               << "'; expected 1 to 100 letters, digits, '.', '_' and '-', and not 'kernels' (I4)";
       auto function = llvm::dyn_cast<FuncOp>(op);
       if (!function)
         continue;
@@ -244,20 +272,24 @@ struct VerifyInput : impl::VerifyInputPassBase<VerifyInput> {
           dynamicStep = function;
       }
     }
+    if (llvm::none_of(module.getOps<FuncOp>(), [](FuncOp function) { return function.isPublic(); }))
+      return module.emitError("there is no function to compile that is not private (I1)");
     return success();
   }
 
   LogicalResult verifyEntry(FuncOp function) {
-    if (!isName(function.getSymName()) || function.getSymName() == "kernels")
-      return function.emitOpError("is called '")
-             << function.getSymName()
-             << "'; expected 1 to 128 letters, digits, '.', '_' and '-', and not 'kernels' (I4)";
     if (mlir::failed(verifySignature(function)))
       return failure();
+    size_t longest = isDynamic(function) ? longestWithSuffix : 128;
+    if (!isName(function.getSymName(), longest) || function.getSymName() == "kernels")
+      return function.emitOpError("is called '")
+             << function.getSymName() << "'; expected 1 to " << longest
+             << " letters, digits, '.', '_' and '-', and not 'kernels' (I4)";
     auto argument = [&](unsigned i) { return function.getArgAttrDict(i); };
     auto result = [&](unsigned i) { return function.getResultAttrDict(i); };
-    if (mlir::failed(verifyNames(function, "argument", function.getNumArguments(), argument)) ||
-        mlir::failed(verifyNames(function, "result", function.getNumResults(), result)))
+    if (mlir::failed(
+            verifyNames(function, "argument", "arg", function.getNumArguments(), argument)) ||
+        mlir::failed(verifyNames(function, "result", "result", function.getNumResults(), result)))
       return failure();
     if (hasRoles(function)) {
       if (mlir::failed(verifyRoles(function)) || mlir::failed(verifyState(function)))

@@ -31,7 +31,7 @@ func.func @blocks() {
 
 // -----
 
-// expected-error@+1 {{'func.func' op @scalar takes or returns 'i32', expected ranked tensors of integers or floats}}
+// expected-error@+1 {{'func.func' op @scalar takes or returns 'i32', expected tensors of rank 8 at most of i1, i8, ui8, i16, i32, i64, ui64 or floats without empty extents (I3)}}
 func.func @scalar(%x: i32) {
   return
 }
@@ -40,6 +40,48 @@ func.func @scalar(%x: i32) {
 
 // expected-error@+1 {{'func.func' op @empty takes or returns 'tensor<0xf32>'}}
 func.func @empty(%x: tensor<0xf32>) {
+  return
+}
+
+// -----
+
+// expected-error@+1 {{'func.func' op @narrow takes or returns 'tensor<4xi4>'}}
+func.func @narrow(%x: tensor<4xi4>) {
+  return
+}
+
+// -----
+
+// expected-error@+1 {{'func.func' op @words takes or returns 'tensor<4xui32>'}}
+func.func @words(%x: tensor<4xui32>) {
+  return
+}
+
+// -----
+
+// expected-error@+1 {{'func.func' op @deep takes or returns 'tensor<1x1x1x1x1x1x1x1x1xf32>'}}
+func.func @deep(%x: tensor<1x1x1x1x1x1x1x1x1xf32>) {
+  return
+}
+
+// -----
+
+// expected-error@+1 {{'func.func' op is called '..'; expected 1 to 128 letters}}
+func.func @".."() {
+  return
+}
+
+// -----
+
+// expected-error@+1 {{'func.func' op argument 0 is called '.'; expected 1 to 128 letters}}
+func.func @dot(%x: tensor<4xf32> {nn.name = "."}) {
+  return
+}
+
+// -----
+
+// expected-error@+1 {{'; expected 1 to 100 letters, digits, '.', '_' and '-', and not 'kernels' (I4)}}
+func.func @a23456789_123456789_123456789_123456789_123456789_123456789_123456789_123456789_123456789_12345678901(%x: tensor<?xf32>) {
   return
 }
 

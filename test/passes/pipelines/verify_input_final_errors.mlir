@@ -99,3 +99,50 @@ func.func @fine(%x: tensor<5x4xf32>, %y: tensor<5x8xf32>, %w: tensor<4x6x8xbf16>
   %z = moe.grouped_linear %d, %w by %offsets : tensor<10x8xf32>, tensor<4x6x8xbf16>, tensor<5xi32>
   return %z : tensor<10x6xf32>
 }
+
+// -----
+
+func.func private @elsewhere(tensor<4xf32>) -> tensor<4xf32>
+func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {
+  // expected-error@+1 {{'func.call' op calls @elsewhere, which has no body (I8)}}
+  %y = func.call @elsewhere(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+func.func @f() {
+  %x = arith.constant dense<1.0> : tensor<4xf32>
+  %0 = arith.constant 0 : index
+  %1 = arith.constant 1 : index
+  %5 = arith.constant 5 : index
+  scf.for %i = %0 to %5 step %1 {
+    // expected-error@+1 {{'check.expect_eq' op is in a loop or branch, expected it in the function itself (I11)}}
+    check.expect_eq %x, %x : tensor<4xf32>
+  }
+  return
+}
+
+// -----
+
+// expected-error@+1 {{there is no function to compile that is not private (I1)}}
+module {
+  func.func private @f(%x: tensor<4xf32>) -> tensor<4xf32> {
+    return %x : tensor<4xf32>
+  }
+}
+
+// -----
+
+// expected-error@+1 {{'func.func' op has two arguments called 'arg1' (I4)}}
+func.func @f(%x: tensor<4xf32> {nn.name = "arg1"}, %y: tensor<4xf32>) {
+  return
+}
+
+// -----
+
+// expected-error@+1 {{'nn.parameter' op is called 'kernels'; expected 1 to 100 letters, digits, '.', '_' and '-', and not 'kernels' (I4)}}
+nn.parameter @kernels : tensor<1xf32> = dense<0.0>
+func.func @f() {
+  return
+}
