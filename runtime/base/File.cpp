@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <system_error>
 
 namespace levin {
@@ -173,8 +174,28 @@ AtomicFile &AtomicFile::operator=(AtomicFile &&other) noexcept {
   return *this;
 }
 
-Result<AtomicFile> AtomicFile::create(const std::string &path, ErrorCode code) {
+// Whether `path` is there and is neither a file nor a folder.
+static bool isSpecial(const std::string &path) {
+  struct stat about{};
+  return ::stat(path.c_str(), &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode);
+}
+
+// `path`, or what it leads to if it is a link: renaming would replace the link.
+static std::string followed(const std::string &path) {
+  struct stat about{};
+  if (::lstat(path.c_str(), &about) != 0 || !S_ISLNK(about.st_mode))
+    return path;
+  char *target = ::realpath(path.c_str(), nullptr);
+  std::string result = target ? target : path;
+  std::free(target);
+  return result;
+}
+
+Result<AtomicFile> AtomicFile::create(const std::string &name, ErrorCode code) {
   static std::atomic<unsigned> counter{0};
+  if (isSpecial(name)) // and must not be replaced by a file, which root could
+    return makeError(code, "cannot write '{}': it is a device, pipe or socket, not a file", name);
+  std::string path = followed(name);
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::string temporary =
         fmt::format("{}.{}-{}.tmp", path, static_cast<long>(::getpid()), counter++);
@@ -250,7 +271,27 @@ Result<std::string> readFile(const std::string &path, uint64_t limit, ErrorCode 
   return text;
 }
 
+// To a device or pipe there is nothing to rename.
+static Status writeInPlace(const std::string &path, std::string_view text, ErrorCode code) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+  int error = fd < 0 ? errno : 0;
+  while (error == 0 && !text.empty()) {
+    ssize_t put = ::write(fd, text.data(), std::min(text.size(), largestTransfer));
+    if (put >= 0)
+      text.remove_prefix(static_cast<size_t>(put));
+    else if (errno != EINTR)
+      error = errno;
+  }
+  if (fd >= 0)
+    ::close(fd);
+  if (error != 0)
+    return makeError(code, "cannot write '{}': {}", path, reason(error));
+  return {};
+}
+
 Status writeFile(const std::string &path, std::string_view text, ErrorCode code) {
+  if (isSpecial(path))
+    return writeInPlace(path, text, code);
   LEVIN_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::create(path, code));
   LEVIN_RETURN_IF_ERROR(file.write(text));
   return file.commit();

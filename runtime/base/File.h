@@ -66,7 +66,8 @@ private:
 /// A file that appears under its name only when it is complete.
 ///
 /// Bytes go to a temporary file in the same folder; commit() flushes it to the disk and renames
-/// it.  Without commit() the temporary file is removed.
+/// it.  Without commit() the temporary file is removed.  A link is followed; a device, pipe or
+/// socket is refused, as renaming would replace it.
 class AtomicFile {
 public:
   AtomicFile() = default;
@@ -74,7 +75,7 @@ public:
   AtomicFile(AtomicFile &&other) noexcept;
   AtomicFile &operator=(AtomicFile &&other) noexcept;
 
-  static Result<AtomicFile> create(const std::string &path, ErrorCode code = ErrorCode::OutputFile);
+  static Result<AtomicFile> create(const std::string &name, ErrorCode code = ErrorCode::OutputFile);
 
   Status write(const void *data, size_t length);
   Status write(std::string_view text) { return write(text.data(), text.size()); }
@@ -97,7 +98,8 @@ private:
 Result<std::string> readFile(const std::string &path, uint64_t limit = uint64_t(1) << 30,
                              ErrorCode code = ErrorCode::InputFile);
 
-/// Writes `text` to `path` so that a reader sees the old file or the whole new one.
+/// Writes `text` to `path` so that a reader sees the old file or the whole new one; to a device or
+/// pipe, as it is.
 Status writeFile(const std::string &path, std::string_view text,
                  ErrorCode code = ErrorCode::OutputFile);
 

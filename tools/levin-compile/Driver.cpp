@@ -143,6 +143,10 @@ Status Driver::checkOutput() const {
   if (std::filesystem::equivalent(path, options.input, ignored))
     return makeError(ErrorCode::OutputFile, "'{}' is the input", path)
         .note("fix", "name another file with -o");
+  bool isText = !options.stopAfter.empty() && !stopsAfter("artifact");
+  if (isText && std::filesystem::exists(path, ignored) &&
+      !std::filesystem::is_regular_file(path, ignored))
+    return {}; // text may go to a device or pipe
   return AtomicFile::create(path).takeStatus(); // which goes away again
 }
 
@@ -275,15 +279,11 @@ Status Driver::generateCode() {
 // What changes the artifact, without paths.
 std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const {
   std::vector<std::pair<std::string, std::string>> list;
-  std::string buckets, names, inserted, overrides;
+  std::string buckets, names;
   for (const pipelines::Bucket &bucket : host.buckets)
     buckets += (buckets.empty() ? "" : ",") + textOf(bucket);
   for (const host::HostTarget &target : targets)
     names += (names.empty() ? "" : ",") + target.name;
-  for (const std::string &text : options.insertions)
-    inserted += (inserted.empty() ? "" : ";") + text;
-  for (const std::string &text : options.overrides)
-    overrides += (overrides.empty() ? "" : ",") + text;
   if (extents.hasStep) {
     list.push_back({"buckets", buckets});
     list.push_back({"slots", std::to_string(host.slots)});
@@ -292,10 +292,10 @@ std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const
   list.push_back({"target", names});
   list.push_back({"dtype", options.dtype});
   list.push_back({"kernels", options.kernels});
-  if (!inserted.empty())
-    list.push_back({"insert", inserted});
-  if (!overrides.empty())
-    list.push_back({"override", overrides});
+  if (!options.insertions.empty())
+    list.push_back({"insert", fmt::format("{}", fmt::join(options.insertions, ";"))});
+  if (!options.overrides.empty())
+    list.push_back({"override", fmt::format("{}", fmt::join(options.overrides, ","))});
   return list;
 }
 
