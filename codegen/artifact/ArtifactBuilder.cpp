@@ -60,7 +60,6 @@ public:
 
   Result<ArtifactContents> run() {
     Manifest &manifest = contents.manifest;
-    manifest.features = HostCode;
     manifest.producer = input.producer;
     std::sort(manifest.producer.options.begin(), manifest.producer.options.end());
     manifest.debug.pipeline = input.pipeline;
@@ -119,7 +118,6 @@ Status ManifestBuilder::addParameters() {
 Status ManifestBuilder::addWeightFiles(const std::vector<uint32_t> &used) {
   if (used.empty())
     return {};
-  contents.manifest.features |= ExternalWeights;
   LEVIN_ASSIGN_OR_RETURN(uint64_t total, weightFileBytes(input.module, *input.weights));
   uint64_t done = 0;
   for (uint32_t file : used) {

@@ -235,12 +235,7 @@ static Status checkArenas(const Manifest &manifest) {
 }
 
 static Status checkFeatures(const Manifest &manifest) {
-  bool code = std::any_of(
-      manifest.executables.begin(), manifest.executables.end(), [](const Executable &executable) {
-        return std::any_of(executable.variants.begin(), executable.variants.end(),
-                           [](const Variant &v) { return v.kind == CodeKind::HostElf; });
-      });
-  uint64_t used = (code ? HostCode : 0) | (manifest.weightFiles.empty() ? 0 : ExternalWeights);
+  uint64_t used = featuresInUse(manifest);
   if (manifest.features == used)
     return {};
   return Path("features")

@@ -286,11 +286,11 @@ Status EntryChecker::checkModel() const {
                                   model.slots, model.maxContext))
         .note("need", step ? "none of them 0" : "all of them 0");
   uint64_t most = uint64_t(1) << 31; // token ids and positions are int32
-  if (model.vocabulary > most || model.maxContext > most || model.slots > most)
-    return path.refuse(bad, "the model is too large for 32-bit tokens and positions")
+  if (model.vocabulary > most || model.maxContext > most || model.slots > limits::slots)
+    return path.refuse(bad, "the model is too large")
         .note("have", fmt::format("vocabulary {}, {} slots, context {}", model.vocabulary,
                                   model.slots, model.maxContext))
-        .note("need", fmt::format("at most {} each", most));
+        .note("need", fmt::format("at most {} each, and {} slots", most, limits::slots));
   std::vector<int32_t> tokens = model.endTokens;
   if (model.beginToken)
     tokens.push_back(*model.beginToken);

@@ -28,7 +28,7 @@ Status checkDType(DType type, const Path &path);
 /// A power of two up to `limits::alignment` (LV3016).
 Status checkAlignment(uint64_t alignment, const Path &path);
 
-/// "bytes 64 to 128", for messages about [offset, offset + size).
+/// "64 bytes at 128", for messages about [offset, offset + size).
 std::string rangeText(uint64_t offset, uint64_t size);
 
 /// The arena of `kind`, or null.

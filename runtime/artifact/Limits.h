@@ -19,6 +19,7 @@ inline constexpr size_t keyBytes = 1024;   // the name of a tensor in a weight f
 inline constexpr size_t textBytes = 65536; // options, locations
 inline constexpr size_t bindings = 1024;   // of one launch
 inline constexpr size_t streams = 64;
+inline constexpr uint64_t slots = 1u << 20; // each takes memory, even without state
 inline constexpr uint64_t gridPoints = uint64_t(1) << 31;
 inline constexpr uint64_t stackBytes = uint64_t(4) << 20; // of one kernel
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace levin::artifact {
 
 uint64_t byteSize(DType type) {
@@ -56,6 +58,12 @@ std::string textOf(const TensorType &type) {
   for (uint64_t extent : type.shape)
     text += fmt::format("{}x", extent);
   return text + nameOf(type.dtype);
+}
+
+uint64_t featuresInUse(const Manifest &manifest) {
+  bool code = std::any_of(manifest.executables.begin(), manifest.executables.end(),
+                          [](const Executable &e) { return !e.variants.empty(); });
+  return (code ? HostCode : 0) | (manifest.weightFiles.empty() ? 0 : ExternalWeights);
 }
 
 } // namespace levin::artifact

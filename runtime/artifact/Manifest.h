@@ -234,6 +234,9 @@ struct Manifest {
   bool operator==(const Manifest &) const = default;
 };
 
+/// The feature bits of what `manifest` holds.
+uint64_t featuresInUse(const Manifest &manifest);
+
 } // namespace levin::artifact
 
 #endif // LEVIN_RUNTIME_ARTIFACT_MANIFEST_H

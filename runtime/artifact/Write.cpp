@@ -7,8 +7,6 @@
 #include "runtime/base/Checked.h"
 #include "runtime/base/File.h"
 
-#include <algorithm>
-
 namespace levin::artifact {
 
 namespace {
@@ -72,9 +70,7 @@ void placeSegments(Manifest &manifest, std::span<const std::string> segments) {
     end = segment.offset + segment.size;
     manifest.segments.push_back(segment);
   }
-  bool code = std::any_of(manifest.executables.begin(), manifest.executables.end(),
-                          [](const Executable &e) { return !e.variants.empty(); });
-  manifest.features = (code ? HostCode : 0) | (manifest.weightFiles.empty() ? 0 : ExternalWeights);
+  manifest.features = featuresInUse(manifest);
 }
 
 std::string serialiseUnchecked(const Manifest &manifest, std::span<const std::string> segments) {

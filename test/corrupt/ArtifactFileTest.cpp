@@ -89,7 +89,7 @@ TEST(RoundTrip, NoSegmentsNoEntries) {
   EXPECT_TRUE(artifact.ok()) << artifact.status().text();
 }
 
-class FileTest : public testing::Test {
+class ArtifactFile : public testing::Test {
 protected:
   void SetUp() override {
     std::string pattern = testing::TempDir() + "levin-artifact-XXXXXX";
@@ -101,7 +101,7 @@ protected:
   std::string folder;
 };
 
-TEST_F(FileTest, EqualBytesTwice) {
+TEST_F(ArtifactFile, EqualBytesTwice) {
   std::vector<std::string> segments = goodSegments();
   for (const char *name : {"/a.lvn", "/b.lvn"}) {
     Status status = writeArtifact(folder + name, smallManifest(segments), segments);
@@ -115,7 +115,7 @@ TEST_F(FileTest, EqualBytesTwice) {
   EXPECT_TRUE(artifact.ok()) << artifact.status().text();
 }
 
-TEST_F(FileTest, NothingIsWrittenIfRefused) {
+TEST_F(ArtifactFile, NothingIsWrittenIfRefused) {
   std::vector<std::string> segments = goodSegments();
   Manifest manifest = smallManifest(segments);
   manifest.programs[0].ranks[0].slices[0].offset = 1;
@@ -124,17 +124,17 @@ TEST_F(FileTest, NothingIsWrittenIfRefused) {
   EXPECT_TRUE(std::filesystem::is_empty(folder));
 }
 
-TEST_F(FileTest, NotThere) {
+TEST_F(ArtifactFile, NotThere) {
   auto artifact = Artifact::open(folder + "/absent.lvn");
   expectRefused(artifact.takeStatus(), E::ArtifactOpen, "cannot open");
 }
 
-TEST_F(FileTest, IsFolder) {
+TEST_F(ArtifactFile, IsFolder) {
   auto artifact = Artifact::open(folder);
   expectRefused(artifact.takeStatus(), E::ArtifactOpen, "a folder, not a file");
 }
 
-TEST_F(FileTest, LargerThanAllowed) {
+TEST_F(ArtifactFile, LargerThanAllowed) {
   ASSERT_TRUE(writeFile(folder + "/m.lvn", goodFile()).ok());
   OpenOptions options;
   options.maxFileBytes = 100;
@@ -145,7 +145,7 @@ TEST_F(FileTest, LargerThanAllowed) {
 // --- signatures ----------------------------------------------------------------------------------
 
 // The commands of docs/security.md.
-TEST_F(FileTest, Signature) {
+TEST_F(ArtifactFile, Signature) {
   ASSERT_TRUE(writeFile(folder + "/m.lvn", goodFile()).ok());
   auto run = [&](const std::string &command) {
     return std::system(fmt::format("cd {} && {} 2>/dev/null", folder, command).c_str()) == 0;

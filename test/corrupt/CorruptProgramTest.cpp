@@ -187,8 +187,14 @@ const Corruption corruptions[] = {
      }},
     {"model_without_context", E::ArtifactEntry, "model: a step needs a model",
      [](Manifest &m) { m.model.maxContext = 0; }},
-    {"context_too_large", E::ArtifactEntry, "too large for 32-bit tokens and positions",
+    {"context_too_large", E::ArtifactEntry, "model: the model is too large",
      [](Manifest &m) { m.model.maxContext = uint64_t(1) << 32; }},
+    {"too_many_slots", E::ArtifactEntry, "model: the model is too large",
+     [](Manifest &m) {
+       m.model.slots = (uint64_t(1) << 20) + 1;
+       for (Entry &entry : m.entries)
+         entry.state.clear();
+     }},
     {"end_token", E::ArtifactEntry, "token 8 is outside the vocabulary",
      [](Manifest &m) { m.model.endTokens.push_back(8); }},
     {"begin_token", E::ArtifactEntry, "token -1 is outside the vocabulary",
