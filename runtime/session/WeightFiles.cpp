@@ -1,5 +1,6 @@
 #include "runtime/session/WeightFiles.h"
 
+#include "runtime/artifact/WeightType.h"
 #include "runtime/base/Digest.h"
 
 #include <algorithm>
@@ -14,33 +15,6 @@ std::vector<std::string> defaultWeightFolders(const std::string &path) {
   size_t slash = path.rfind('/');
   std::string folder = slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
   return {folder, path + ".weights"};
-}
-
-artifact::DType artifactType(weights::DType type) {
-  using enum weights::DType;
-  switch (type) {
-  case F64:
-    return artifact::DType::F64;
-  case F32:
-    return artifact::DType::F32;
-  case F16:
-    return artifact::DType::F16;
-  case BF16:
-    return artifact::DType::BF16;
-  case I64:
-    return artifact::DType::I64;
-  case I32:
-    return artifact::DType::I32;
-  case I16:
-    return artifact::DType::I16;
-  case I8:
-    return artifact::DType::I8;
-  case U8:
-    return artifact::DType::U8;
-  case BOOL:
-    return artifact::DType::I1;
-  }
-  return artifact::DType::Invalid;
 }
 
 static Result<File> findFile(const artifact::WeightFile &wanted,
@@ -88,10 +62,10 @@ Result<const weights::TensorInfo *> WeightFiles::find(const artifact::Piece &pie
   if (!tensor)
     return makeError(ErrorCode::TensorsMissing, "'{}' has no tensor '{}'", path, piece.key)
         .note("fix", recompile);
-  if (artifactType(tensor->dtype) != piece.dtype)
+  if (artifact::typeOf(tensor->dtype) != piece.dtype)
     return makeError(ErrorCode::TensorDType, "tensor '{}' of '{}' has another type", piece.key,
                      path)
-        .note("have", artifact::nameOf(artifactType(tensor->dtype)))
+        .note("have", artifact::nameOf(artifact::typeOf(tensor->dtype)))
         .note("need", artifact::nameOf(piece.dtype))
         .note("fix", recompile);
   if (tensor->shape != piece.shape)

@@ -17,9 +17,6 @@ namespace levin {
 /// the artifact's own, then "<path>.weights".
 std::vector<std::string> defaultWeightFolders(const std::string &path);
 
-/// The safetensors type as the artifact names it.
-artifact::DType artifactType(weights::DType type);
-
 class WeightFiles {
 public:
   /// Opens the file of each row of `files` in the first of `folders` that has one of that name and

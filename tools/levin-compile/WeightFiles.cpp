@@ -1,37 +1,12 @@
 #include "tools/levin-compile/WeightFiles.h"
 
+#include "runtime/artifact/WeightType.h"
 #include "runtime/weights/Safetensors.h"
 
 #include <algorithm>
 #include <filesystem>
 
 namespace levin::compile {
-
-static artifact::DType dtypeOf(weights::DType type) {
-  switch (type) {
-  case weights::DType::F64:
-    return artifact::DType::F64;
-  case weights::DType::F32:
-    return artifact::DType::F32;
-  case weights::DType::F16:
-    return artifact::DType::F16;
-  case weights::DType::BF16:
-    return artifact::DType::BF16;
-  case weights::DType::I64:
-    return artifact::DType::I64;
-  case weights::DType::I32:
-    return artifact::DType::I32;
-  case weights::DType::I16:
-    return artifact::DType::I16;
-  case weights::DType::I8:
-    return artifact::DType::I8;
-  case weights::DType::U8:
-    return artifact::DType::U8;
-  case weights::DType::BOOL:
-    return artifact::DType::I1;
-  }
-  return artifact::DType::Invalid;
-}
 
 Result<artifact::WeightIndex> readWeightIndex(const std::string &folder,
                                               std::vector<std::string> files) {
@@ -42,8 +17,8 @@ Result<artifact::WeightIndex> readWeightIndex(const std::string &folder,
     LEVIN_ASSIGN_OR_RETURN(File file, File::open(folder + "/" + name, ErrorCode::WeightsMissing));
     LEVIN_ASSIGN_OR_RETURN(auto content, weights::Safetensors::open(std::move(file)));
     for (const weights::TensorInfo &tensor : content.tensors()) {
-      artifact::WeightTensor entry{static_cast<uint32_t>(index.files.size()), dtypeOf(tensor.dtype),
-                                   tensor.shape};
+      artifact::WeightTensor entry{static_cast<uint32_t>(index.files.size()),
+                                   artifact::typeOf(tensor.dtype), tensor.shape};
       auto [known, isNew] = index.tensors.insert({tensor.name, std::move(entry)});
       if (!isNew)
         return makeError(ErrorCode::TensorsUnexpected, "tensor '{}' is in two files", tensor.name)

@@ -3,6 +3,7 @@
 #include "runtime/session/Model.h"
 #include "runtime/session/ParameterLoader.h"
 
+#include "runtime/artifact/WeightType.h"
 #include "runtime/artifact/Write.h"
 #include "runtime/base/Half.h"
 #include "test/unit/session/ToyModel.h"
@@ -62,7 +63,7 @@ protected:
               std::vector<uint64_t> sizes = {}) const {
     for (const auto &tensor : tensors)
       if (tensor.name == name)
-        return {0, name, artifactType(tensor.dtype), tensor.shape, starts, sizes};
+        return {0, name, artifact::typeOf(tensor.dtype), tensor.shape, starts, sizes};
     return {0, name, DType::F32, {6, 10}, starts, sizes};
   }
 
