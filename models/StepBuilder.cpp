@@ -17,7 +17,6 @@ void StepBuilder::begin(uint64_t vocabulary, const std::vector<StateSpec> &state
   static constexpr nn::Role roles[] = {nn::Role::Ids, nn::Role::Starts, nn::Role::Slots,
                                        nn::Role::Past, nn::Role::Rows};
   MLIRContext *context = build.getContext();
-  stateSpecs = states;
   auto roleOf = [&](nn::Role role) {
     return build.getNamedAttr("nn.role", nn::RoleAttr::get(context, role));
   };

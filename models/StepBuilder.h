@@ -90,7 +90,6 @@ private:
   std::optional<weights::DType> dtype;
   weights::DType fallback;
   llvm::SmallVector<mlir::Value> stateValues;
-  std::vector<StateSpec> stateSpecs;
   llvm::StringMap<mlir::RankedTensorType> declared;
   uint64_t bytes = 0;
 };

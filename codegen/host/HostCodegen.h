@@ -17,7 +17,7 @@ namespace levin::host {
 struct HostCodegenOptions {
   /// Whether kernel templates may replace the decomposition (off: what every op means, compiled).
   bool templates = true;
-  /// Keep the IR of each kernel before LLVM in HostModule::Kernel::ir.
+  /// Keep the IR of each kernel before LLVM in HostKernel::ir.
   bool keepIr = false;
   /// Called as kernels are done, from any thread, one call at a time.
   std::function<void(size_t done, size_t total)> progress;

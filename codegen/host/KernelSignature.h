@@ -17,7 +17,7 @@ struct KernelSignature {
 };
 
 /// A result is tied if it comes from an op that updates an argument in place
-/// (StatefulOpInterface), or is the argument itself.
+/// (StatefulOpInterface).
 KernelSignature signatureOf(mlir::func::FuncOp kernel);
 
 /// An empty function `name(memref.. bindings, index x, index y, index z)` behind `kernel`.

@@ -9,7 +9,9 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/OperationSupport.h"
 
+#include <functional>
 #include <map>
+#include <set>
 
 namespace levin::fuse {
 #define GEN_PASS_DEF_FUSEFORMKERNELSPASS

@@ -44,8 +44,8 @@ bool isRepeated(mlir::Operation *op);
 /// Whether `op` stays in the function: parameters, their packing, and the return.
 bool staysOutside(mlir::Operation *op);
 
-/// Calls `visit` for the op of `block` behind each use of a result of `op`, looking through
-/// repeated ops.
+/// Calls `visit` for the op, in the block of `op`, behind each use of a result of `op`, looking
+/// through repeated ops.
 void forEachUser(mlir::Operation *op, llvm::function_ref<void(mlir::Operation *)> visit);
 
 /// Calls `visit` for every value that `op` or its regions read and that is defined outside of it.

@@ -200,8 +200,8 @@ Status PreTokenizer::readSteps(const JsonValue &value, size_t depth, std::vector
   Step step{};
   if (name == "Digits") {
     step.kind = Step::Kind::Digits;
-    LEVIN_ASSIGN_OR_RETURN(step.individual, value.getBool("individual_digits", false));
-    step.behavior = step.individual ? SplitBehavior::Isolated : SplitBehavior::Contiguous;
+    LEVIN_ASSIGN_OR_RETURN(bool individual, value.getBool("individual_digits", false));
+    step.behavior = individual ? SplitBehavior::Isolated : SplitBehavior::Contiguous;
   } else if (name == "ByteLevel") {
     step.kind = Step::Kind::ByteLevel;
     LEVIN_ASSIGN_OR_RETURN(step.prefixSpace, value.getBool("add_prefix_space", true));

@@ -41,7 +41,6 @@ private:
     std::string literal;
     SplitBehavior behavior = SplitBehavior::Isolated;
     bool invert = false;
-    bool individual = false;  // Digits: each by itself
     bool prefixSpace = false; // ByteLevel: before a piece that does not begin with one
     bool gpt2 = false;        // ByteLevel: use_regex
   };

@@ -62,7 +62,7 @@ Status PassRunner::insert(const Insertion &insertion) {
       .note("fix", "levin-opt --help lists passes; --load-plugin=FILE.so brings more");
 }
 
-// Names of all passes that will run, also within nested managers.
+// Names of the passes that `manager` runs on the module.
 static void collect(mlir::OpPassManager &manager, std::vector<std::string> &names) {
   for (mlir::Pass &pass : manager.getPasses())
     if (!pass.getArgument().empty())

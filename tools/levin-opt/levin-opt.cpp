@@ -1,17 +1,13 @@
 // Runs passes on a file: mlir-opt with the project's dialects and passes, plugins that fail loudly
 // and a command line that says what is wrong with it.
+#include "codegen/host/Passes.h"
 #include "dialects/Dialects.h"
 #include "dialects/Version.h"
 #include "dialects/interfaces/Passes.h"
+#include "passes/pipelines/Passes.h"
 #include "tools/common/Report.h"
 #include "tools/levin-opt/Flags.h"
 #include "tools/levin-opt/PluginLoader.h"
-#ifdef LEVIN_HAVE_PASSES
-#include "passes/pipelines/Passes.h"
-#endif
-#ifdef LEVIN_HAVE_HOST_CODEGEN
-#include "codegen/host/Passes.h"
-#endif
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -30,12 +26,8 @@ static bool has(llvm::ArrayRef<char *> args, llvm::ArrayRef<llvm::StringLiteral>
 static void registerPasses() {
   mlir::registerAllPasses();
   levin::interfaces::registerInterfacesPasses();
-#ifdef LEVIN_HAVE_PASSES
   levin::registerLevinPasses();
-#endif
-#ifdef LEVIN_HAVE_HOST_CODEGEN
   levin::host::registerHostCodegenPasses();
-#endif
 }
 
 int main(int argc, char **argv) {

@@ -19,7 +19,7 @@ int64_t maxTileRows(const HostTarget &target);
 struct MicroTile {
   int64_t rows = 1;         // 1 to maxTileRows
   int64_t columns = 0;      // a multiple of the vector lanes
-  Value depth;              //
+  Value depth;              // rows of b
   bool depthUnrolls = true; // `depth` is known to be a multiple of 8
   bool streams = false;     // b is read once: it comes from memory
   Value a, aBegin;          // float32
