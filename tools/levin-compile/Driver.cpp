@@ -146,7 +146,7 @@ Status Driver::checkOutput() const {
   bool isText = !options.stopAfter.empty() && !stopsAfter("artifact");
   if (isText && std::filesystem::exists(path, ignored) &&
       !std::filesystem::is_regular_file(path, ignored))
-    return {}; // text may go to a device or pipe
+    return {};                                  // text may go to a device or pipe
   return AtomicFile::create(path).takeStatus(); // which goes away again
 }
 
