@@ -121,13 +121,18 @@ static std::optional<std::vector<uint64_t>> joinedShape(const Pieces &source) {
 }
 
 static Status checkShapes(const Pieces &source, const std::string &name, const TensorType &type) {
-  for (const Piece &piece : source.pieces)
+  for (const Piece &piece : source.pieces) {
+    if (llvm::is_contained(piece.shape, 0) || llvm::is_contained(piece.sizes, 0))
+      return makeError(ErrorCode::TensorShape, "a piece of parameter '{}' is empty", name)
+          .note("have", fmt::format("'{}' is {}", piece.key, shapeText(piece.shape)))
+          .note("need", "extents of at least 1");
     if (!boxFits(piece))
       return makeError(ErrorCode::TensorShape, "a piece of parameter '{}' leaves tensor '{}'", name,
                        piece.key)
           .note("have", shapeText(piece.shape))
           .note("need", fmt::format("[{}] from [{}]", fmt::join(piece.sizes, ", "),
                                     fmt::join(piece.starts, ", ")));
+  }
   auto joined = joinedShape(source);
   if (joined == type.shape)
     return {};

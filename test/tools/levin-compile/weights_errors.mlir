@@ -5,6 +5,8 @@
 // RUN: not levin-compile %s --weights %t -o %t/a.lvn --quiet 2>&1 | FileCheck %s --check-prefix=DTYPE
 // RUN: %python %S/Inputs/make_weights.py %t/w.safetensors w:F32:8x9
 // RUN: not levin-compile %s --weights %t -o %t/a.lvn --quiet 2>&1 | FileCheck %s --check-prefix=SHAPE
+// RUN: %python %S/Inputs/make_weights.py %t/w.safetensors w:F32:0x8
+// RUN: not levin-compile %s --weights %t -o %t/a.lvn --quiet 2>&1 | FileCheck %s --check-prefix=EMPTY
 // RUN: %python %S/Inputs/make_weights.py %t/w.safetensors w:F32:8x8
 // RUN: %python %S/Inputs/make_weights.py %t/v.safetensors w:F32:8x8
 // RUN: not levin-compile %s --weights %t -o %t/a.lvn --quiet 2>&1 | FileCheck %s --check-prefix=TWICE
@@ -22,6 +24,8 @@
 // SHAPE: error LV1014: the pieces of parameter 'w' make another shape
 // SHAPE: have: 8x9
 // SHAPE: need: 8x8
+// EMPTY: error LV1014: a piece of parameter 'w' is empty
+// EMPTY: have: 'w' is 0x8
 // TWICE: error LV1013: tensor 'w' is in two files
 // TWICE: have: v.safetensors and w.safetensors
 // GARBAGE: error LV1010
