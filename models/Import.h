@@ -54,7 +54,7 @@ struct ImportedModel {
   std::vector<std::string> notes;    // harmless things worth knowing
   std::vector<std::string> warnings; // things that may make results differ from what is expected
   uint64_t parameters = 0;           // elements of all tensors of the model
-  uint64_t bytes = 0;                // of these in the types that the module gives them
+  uint64_t bytes = 0;                // of these in the types of the module; 0 with checkOnly
 };
 
 /// Whether `path` is a folder, as opposed to a file of IR.

@@ -85,7 +85,8 @@ std::string Importer::summaryJson(const models::ImportedModel &model) const {
   json["family"] = model.family;
   json["summary"] = model.summary;
   json["parameters"] = model.parameters;
-  json["bytes"] = model.bytes;
+  if (model.bytes)
+    json["bytes"] = model.bytes;
   json["tensors"] = model.checkpoint.tensors.size();
   json["files"] = model.checkpoint.files;
   json["shapes_checked"] = model.checkpoint.headersRead;
