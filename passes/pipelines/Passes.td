@@ -23,7 +23,9 @@ def VerifyInputPass : Pass<"levin-verify-input", "::mlir::ModuleOp"> {
     * (I6) a step with dynamic extents is the only step; other functions are
       static;
     * (I7) every state argument has an `nn.name` and one result of that name,
-      role and type, and every state result such an argument.
+      role and type, and every state result such an argument;
+    * (I12) the module's `nn.family` is such a name, and its `nn.begin_token` and
+      `nn.end_tokens` are tokens of a step's vocabulary.
 
     With `final`, when calls are inlined, also
 

@@ -233,6 +233,32 @@ LogicalResult verifyInlined(FuncOp function) {
   return failure(result.wasInterrupted());
 }
 
+// (I12)
+LogicalResult verifyMetadata(mlir::ModuleOp module, FuncOp step) {
+  auto family = module->getAttrOfType<mlir::StringAttr>("nn.family");
+  if (family && !family.empty() && !isName(family.getValue()))
+    return module.emitError("the family is called '")
+           << family.getValue() << "'; expected 1 to 128 letters, digits, '.', '_' and '-' (I12)";
+  if (!step)
+    return success();
+  int64_t vocabulary = 0;
+  for (unsigned i = 0; i < step.getNumResults(); ++i)
+    if (nn::RoleAttr role = roleOf(step.getResultAttrDict(i));
+        role && role.getValue() == nn::Role::Logits)
+      vocabulary = llvm::cast<mlir::ShapedType>(step.getResultTypes()[i]).getDimSize(1);
+  llvm::SmallVector<int64_t> tokens;
+  if (auto ends = module->getAttrOfType<mlir::DenseI64ArrayAttr>("nn.end_tokens"))
+    llvm::append_range(tokens, ends.asArrayRef());
+  if (auto begin = module->getAttrOfType<mlir::IntegerAttr>("nn.begin_token"))
+    tokens.push_back(begin.getValue().trySExtValue().value_or(-1));
+  for (int64_t token : tokens)
+    if (token < 0 || token >= vocabulary)
+      return module.emitError("token ")
+             << token << " of nn.begin_token or nn.end_tokens is not one of the " << vocabulary
+             << " of the vocabulary (I12)";
+  return success();
+}
+
 struct VerifyInput : impl::VerifyInputPassBase<VerifyInput> {
   using VerifyInputPassBase::VerifyInputPassBase;
 
@@ -274,7 +300,7 @@ struct VerifyInput : impl::VerifyInputPassBase<VerifyInput> {
     }
     if (llvm::none_of(module.getOps<FuncOp>(), [](FuncOp function) { return function.isPublic(); }))
       return module.emitError("there is no function to compile that is not private (I1)");
-    return success();
+    return verifyMetadata(module, anyStep);
   }
 
   LogicalResult verifyEntry(FuncOp function) {

@@ -218,3 +218,42 @@ func.func @dynamic_step(%ids: tensor<?xi32> {nn.role = #nn.role<ids>},
   %l = arith.constant dense<0.0> : tensor<2x4xf32>
   return %l : tensor<2x4xf32>
 }
+
+// -----
+
+// expected-error@+1 {{the family is called 'a b'; expected 1 to 128 letters, digits, '.', '_' and '-' (I12)}}
+module attributes {nn.family = "a b"} {
+func.func @f() {
+  return
+}
+}
+
+// -----
+
+// expected-error@+1 {{token 4 of nn.begin_token or nn.end_tokens is not one of the 4 of the vocabulary (I12)}}
+module attributes {nn.end_tokens = array<i64: 3, 4>} {
+func.func @step(%ids: tensor<4xi32> {nn.role = #nn.role<ids>},
+                  %starts: tensor<3xi32> {nn.role = #nn.role<starts>},
+                  %slots: tensor<2xi32> {nn.role = #nn.role<slots>},
+                  %past: tensor<2xi32> {nn.role = #nn.role<past>},
+                  %rows: tensor<2xi32> {nn.role = #nn.role<rows>})
+    -> (tensor<2x4xf32> {nn.role = #nn.role<logits>}) {
+  %l = arith.constant dense<0.0> : tensor<2x4xf32>
+  return %l : tensor<2x4xf32>
+}
+}
+
+// -----
+
+// expected-error@+1 {{token 4294967296 of nn.begin_token or nn.end_tokens is not one of the 4 of the vocabulary (I12)}}
+module attributes {nn.begin_token = 4294967296 : i64} {
+func.func @step(%ids: tensor<4xi32> {nn.role = #nn.role<ids>},
+                  %starts: tensor<3xi32> {nn.role = #nn.role<starts>},
+                  %slots: tensor<2xi32> {nn.role = #nn.role<slots>},
+                  %past: tensor<2xi32> {nn.role = #nn.role<past>},
+                  %rows: tensor<2xi32> {nn.role = #nn.role<rows>})
+    -> (tensor<2x4xf32> {nn.role = #nn.role<logits>}) {
+  %l = arith.constant dense<0.0> : tensor<2x4xf32>
+  return %l : tensor<2x4xf32>
+}
+}
