@@ -76,10 +76,13 @@ Status Model::loadCode(const hal::CpuFeatures &machine) {
         hal::HostExecutable::load(file.segmentBytes(variant.segment), executable.exports, name));
     code.push_back(std::move(loaded));
   }
-  // The loader has its own copy; what a session needs from now on is in the plan.
+  // The loader has its own copy.
   for (const artifact::Executable &executable : manifest().executables)
     for (const artifact::Variant &variant : executable.variants)
-      file.releaseSegment(variant.segment);
+      if (std::ranges::none_of(manifest().assets, [&](const artifact::Asset &asset) {
+            return asset.segment == variant.segment;
+          }))
+        file.releaseSegment(variant.segment);
   return {};
 }
 

@@ -111,8 +111,9 @@ static std::optional<AttentionGroup> analyse(mlir::func::FuncOp kernel) {
   g.blocks = cache.getDimSize(2), g.blockRows = cache.getDimSize(4);
   g.sequences = llvm::cast<mlir::RankedTensorType>(g.op.getSlots().getType()).getDimSize(0);
   auto output = llvm::cast<mlir::RankedTensorType>(g.op.getOutput().getType());
-  if (!output.getElementType().isF32() || g.size % 16 != 0 || g.size > 256 || g.blockRows != 16 ||
-      g.blocks == 0 || g.slotCount == 0 || g.tokens == 0 || g.headsPerGroup() > 64)
+  if (!output.getElementType().isF32() || g.size % 8 != 0 || g.size < 8 || g.size > 256 ||
+      g.blockRows != 16 || g.blocks == 0 || g.slotCount == 0 || g.tokens == 0 ||
+      g.headsPerGroup() > 64)
     return std::nullopt;
   return g;
 }
@@ -345,7 +346,7 @@ void AttentionEmitter::emitBlock(Value first, int64_t count) {
 mlir::LogicalResult AttentionKernel::emit(mlir::func::FuncOp kernel, mlir::func::FuncOp function,
                                           const HostTarget &target) const {
   AttentionGroup group = *analyse(kernel);
-  AttentionEmitter(function, group, target).emit();
+  AttentionEmitter(function, group, targetForHeads(target, group.size)).emit();
   return mlir::success();
 }
 

@@ -4,6 +4,12 @@
 
 namespace levin::host::kernels {
 
+HostTarget targetForHeads(HostTarget target, int64_t size) {
+  if (size % target.floatLanes() != 0)
+    target.vectorBits = 256;
+  return target;
+}
+
 std::optional<unsigned> argumentNumber(Value value) {
   if (auto argument = llvm::dyn_cast<mlir::BlockArgument>(value))
     return argument.getArgNumber();

@@ -25,6 +25,9 @@ struct HeadView {
 /// The view of `heads` if it is a float32 argument or part of a nn.split_heads of one.
 std::optional<HeadView> traceHeads(Value heads);
 
+/// `target` with vectors that heads of `size` channels (a multiple of 8) are whole numbers of.
+HostTarget targetForHeads(HostTarget target, int64_t size);
+
 /// The number of `value` if it is an argument.
 std::optional<unsigned> argumentNumber(Value value);
 

@@ -80,7 +80,7 @@ static std::optional<LightningGroup> analyse(mlir::func::FuncOp kernel) {
   group.slotCount = llvm::cast<mlir::RankedTensorType>(group.op.getState().getType()).getDimSize(0);
   group.sequences = llvm::cast<mlir::RankedTensorType>(group.op.getSlots().getType()).getDimSize(0);
   auto output = llvm::cast<mlir::RankedTensorType>(group.op.getOutput().getType());
-  if (!output.getElementType().isF32() || group.size % 16 != 0 || group.size < 16 ||
+  if (!output.getElementType().isF32() || group.size % 8 != 0 || group.size < 16 ||
       group.size > 128 || group.slotCount == 0 || group.tokens == 0)
     return std::nullopt;
   return group;
@@ -299,7 +299,7 @@ void LightningEmitter::emitBlock(Value row, Value count) {
 mlir::LogicalResult LightningKernel::emit(mlir::func::FuncOp kernel, mlir::func::FuncOp function,
                                           const HostTarget &target) const {
   LightningGroup group = *analyse(kernel);
-  LightningEmitter(function, group, target).emit();
+  LightningEmitter(function, group, targetForHeads(target, group.size)).emit();
   return mlir::success();
 }
 

@@ -139,6 +139,8 @@ const Case cases[] = {
     {2, 80, false, {70, {64}, {1}, {0}}},
     {2, 128, true, {520, {500, 1, 12}, {0, 2, 3}, {0, 0, 64}}},
     {8, 16, true, {1000, {1000}, {1}, {0}}},
+    {2, 24, true, {320, {33, 1, 257, 8}, {2, 1, 0, 3}, {0, 9, 100, 0}}},
+    {1, 120, false, {130, {2, 128}, {2, 1}, {5, 0}}},
 };
 
 INSTANTIATE_TEST_SUITE_P(Cases, Lightning, testing::ValuesIn(cases), [](const auto &info) {
