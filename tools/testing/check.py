@@ -54,7 +54,7 @@ def ctest(folder, *arguments):
     message = ""
     try:
         run("ctest", "--test-dir", folder, "--output-junit", report, "--output-on-failure",
-            "--timeout", "600", *arguments)
+            "--timeout", "900", "--parallel", os.cpu_count() or 1, *arguments)
     except StepFailed as failure:
         message = str(failure)
     if not report.exists():
