@@ -34,7 +34,7 @@ def run(*command, log=None, timeout=3000, env=ENV):
     if log is not None:
         pathlib.Path(log).write_text(result.stdout)
     if result.returncode != 0:
-        raise StepFailed(f"{' '.join(map(str, command))}\n" + "\n".join(result.stdout.splitlines()[-60:]))
+        raise StepFailed(f"{' '.join(map(str, command))}\n" + "\n".join(result.stdout.splitlines()[-400:]))
     return result.stdout
 
 
@@ -63,7 +63,8 @@ def ctest(folder, *arguments):
     if message and not failed:
         raise StepFailed(message)
     if failed:
-        print(message)
+        print("\n".join(line for line in message.splitlines()
+                        if " Passed " not in line and "Start " not in line))
     return passed, failed, names
 
 

@@ -30,21 +30,23 @@ TEST(Upstream, Mathematics) {
     double (*reference)(double);
     bool positive;
     double tolerance = 5e-7;
+    float scale = 0.4f; // inputs lie between -3 and 13 times this
   };
-  const Function functions[] = {{"exp", std::exp, false},     {"log", std::log, true},
-                                {"tanh", std::tanh, false},   {"erf", std::erf, false},
-                                {"sqrt", std::sqrt, true},    {"sin", std::sin, false},
-                                {"cos", std::cos, false},     {"log1p", std::log1p, true},
-                                {"expm1", std::expm1, false}, {"atan", std::atan, false, 1e-6},
-                                {"floor", std::floor, false}, {"absf", std::fabs, false},
-                                {"log10", std::log10, true},  {"tan", std::tan, false, 2e-6},
-                                {"sinh", std::sinh, false},   {"cosh", std::cosh, false},
-                                {"asinh", std::asinh, false}};
+  const Function functions[] = {
+      {"exp", std::exp, false},     {"log", std::log, true},
+      {"tanh", std::tanh, false},   {"erf", std::erf, false},
+      {"sqrt", std::sqrt, true},    {"sin", std::sin, false},
+      {"cos", std::cos, false},     {"log1p", std::log1p, true},
+      {"expm1", std::expm1, false}, {"atan", std::atan, false, 1e-6},
+      {"floor", std::floor, false}, {"absf", std::fabs, false},
+      {"log10", std::log10, true},  {"tan", std::tan, false, 5e-7, 0.1f /* off its poles */},
+      {"sinh", std::sinh, false},   {"cosh", std::cosh, false},
+      {"asinh", std::asinh, false}};
   for (const Function &function : functions) {
     std::vector<float> input = ramp(64);
     std::vector<double> expected;
     for (float &value : input) {
-      value = function.positive ? std::fabs(value) + 0.1f : value * 0.4f;
+      value = function.positive ? std::fabs(value) + 0.1f : value * function.scale;
       expected.push_back(function.reference(value));
     }
     expectMap(fmt::format("func.func @k(%x: tensor<64xf32>) -> tensor<64xf32> {{\n"
