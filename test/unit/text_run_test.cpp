@@ -118,6 +118,7 @@ TEST_F(LevinRun, RefusesWithNumbers) {
   expectError("generate ARTIFACT --ids 1,-1 --print-ids", 2008);
   expectError("generate ARTIFACT --ids '' --print-ids", 2002, "is empty");
   expectError("generate ARTIFACT --ids 1,x --print-ids", 2002, "'x'");
+  expectError("generate ARTIFACT --ids 1,,2 --print-ids", 2002, "',,2'");
   expectError("generate ARTIFACT --ids 1 --print-ids --chunk 0", 2002, "at least one token");
   expectError("generate ARTIFACT --ids 1 --print-ids --temperature -1", 2002);
   expectError("generate ARTIFACT --ids 1 -n 0 --logits /nonexistent/x", 2004);

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -103,24 +104,32 @@ void PromptOptions::add(tool::Command &command) {
 
 // --- Values --------------------------------------------------------------------------------------
 
-/// The whole numbers of a list separated by commas or white space.
+/// The whole numbers of a list separated by white space, one comma, or both.  Two commas with
+/// nothing between them are a number that got lost.
 static Result<std::vector<int64_t>> parseNumbers(const std::string &text, std::string_view what) {
   std::vector<int64_t> numbers;
   const char *at = text.data(), *end = at + text.size();
   auto isGap = [](char c) { return c == ',' || c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
+  auto refuse = [&](const char *from) {
+    return makeError(ErrorCode::OptionValue, "{} cannot be read", what)
+        .note("have", "'" + std::string(from, std::min<size_t>(20, size_t(end - from))) + "'")
+        .note("need", "numbers separated by commas, such as 1,5,7");
+  };
   while (true) {
+    const char *gap = at;
     while (at != end && isGap(*at))
       ++at;
-    if (at == end)
+    auto commas = std::count(gap, at, ',');
+    if (at == end && commas == 0)
       break;
+    if (at == end || commas > (numbers.empty() ? 0 : 1))
+      return refuse(gap);
     int64_t value = 0;
     auto [next, error] = std::from_chars(at, end, value);
     if (error == std::errc::result_out_of_range)
       value = INT64_MAX;
     else if (error != std::errc() || (next != end && !isGap(*next)))
-      return makeError(ErrorCode::OptionValue, "{} cannot be read", what)
-          .note("have", "'" + std::string(at, std::min<size_t>(20, size_t(end - at))) + "'")
-          .note("need", "numbers separated by commas, such as 1,5,7");
+      return refuse(at);
     numbers.push_back(value);
     at = next;
   }
