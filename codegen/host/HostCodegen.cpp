@@ -67,8 +67,7 @@ static mlir::LogicalResult compileKernel(Job &job, const HostCodegenOptions &opt
     llvm::raw_string_ostream stream(result.ir);
     module->print(stream);
   }
-  if (mlir::failed(lowerToLlvm(*module, body, name, static_cast<unsigned>(result.written.size()),
-                               *job.target)))
+  if (mlir::failed(lowerToLlvm(*module, body, name, static_cast<unsigned>(result.written.size()))))
     return mlir::emitError(job.kernel.getLoc(), "kernel '") << name << "' cannot be lowered";
   auto object = emitObject(*module, *job.target);
   if (mlir::failed(object))

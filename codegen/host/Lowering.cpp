@@ -161,7 +161,7 @@ static void addExport(mlir::ModuleOp module, mlir::LLVM::LLVMFuncOp body, llvm::
 }
 
 mlir::LogicalResult lowerToLlvm(mlir::ModuleOp module, llvm::StringRef body, llvm::StringRef name,
-                                unsigned bindings, const HostTarget &target) {
+                                unsigned bindings) {
   mlir::PassManager manager(module.getContext());
   manager.enableVerifier(false);
   buildToLlvm(manager);

@@ -18,7 +18,7 @@ uint64_t stackBytesOf(mlir::func::FuncOp function);
 /// Lowers the one function `body` of `module` (on buffers: memref, vector, scf, linalg, arith and
 /// math) to the LLVM dialect and adds the exported function `name`.
 mlir::LogicalResult lowerToLlvm(mlir::ModuleOp module, llvm::StringRef body, llvm::StringRef name,
-                                unsigned bindings, const HostTarget &target);
+                                unsigned bindings);
 
 /// Machine code of `module` (LLVM dialect) as an object file.
 mlir::FailureOr<std::string> emitObject(mlir::ModuleOp module, const HostTarget &target);

@@ -134,7 +134,7 @@ def check_text(folder):
         same = [int(i) for i in out.split()] == prompt["greedy"]
         text = levin_run("generate", artifact, folder, "--prompt", prompt["prompt"], "--max-tokens",
                          count, "--ignore-eos")
-        same = same and prompt["text"].strip() in text
+        same = same and text == prompt["text"] + "\n"
         print(f"{prompt['prompt'][:30]!r}: {'same' if same else 'DIFFERS'}")
         if not same:
             failures.append(prompt["prompt"])
