@@ -20,10 +20,24 @@ namespace levin::artifact {
 inline constexpr uint16_t formatMajor = 1, formatMinor = 0;
 
 /// What a reader must have (bits).
-enum Feature : uint64_t { HostCode = 1, ExternalWeights = 2 };
-inline constexpr uint64_t knownFeatures = HostCode | ExternalWeights;
+enum Feature : uint64_t { HostCode = 1, ExternalWeights = 2, CudaCode = 4 };
+inline constexpr uint64_t knownFeatures = HostCode | ExternalWeights | CudaCode;
 
-enum class DType : uint8_t { Invalid, I1, I8, U8, I16, I32, I64, U64, F16, BF16, F32, F64 };
+enum class DType : uint8_t {
+  Invalid,
+  I1,
+  I8,
+  U8,
+  I16,
+  I32,
+  I64,
+  U64,
+  F16,
+  BF16,
+  F32,
+  F64,
+  F8E4M3 // finite: no infinities, one NaN of each sign
+};
 /// Bytes of one element (I1 takes one); 0 for Invalid.
 uint64_t byteSize(DType type);
 /// "f32" and so on, as MLIR names it ("ui8" for U8, "ui64" for U64).
@@ -101,17 +115,54 @@ struct Parameter {
   bool operator==(const Parameter &) const = default;
 };
 
-/// Code that can be launched: void f(void *const *bindings, int64_t x, int64_t y, int64_t z).
+/// A box of a binding that the copy engine of a GPU moves: the arguments of cuTensorMapEncodeTiled.
+struct TensorMap {
+  uint32_t binding = 0;
+  DType dtype = DType::Invalid;
+  uint32_t swizzle = 0;          // bytes: 0, 32, 64 or 128
+  uint64_t offset = 0;           // bytes from the begin of the binding
+  std::vector<uint64_t> extents; // elements, innermost first
+  std::vector<uint64_t> strides; // bytes, of all dimensions but the first
+  std::vector<uint32_t> box;     // elements
+  bool operator==(const TensorMap &) const = default;
+};
+/// A kernel of the device.  Its parameters, in order: every tensor map, the address of every
+/// binding of the export, that of the scratch bytes if the export has any, every scalar.
+struct DeviceLaunch {
+  std::string symbol;
+  std::array<uint32_t, 3> grid{1, 1, 1}, block{1, 1, 1}, cluster{1, 1, 1};
+  uint32_t blocksPerProcessor = 0; // not 0: grid[0] is this times the card's multiprocessors
+  uint32_t sharedBytes = 0;        // dynamic
+  std::vector<int64_t> scalars;
+  std::vector<TensorMap> tensorMaps;
+  bool concurrent = false;   // beside the launches before it, from the begin of the export
+  bool programmatic = false; // may start before the launch before it ends; waits in the kernel
+  uint32_t registers = 0, staticSharedBytes = 0, spillBytes = 0; // as the assembler reports them
+  bool operator==(const DeviceLaunch &) const = default;
+};
+/// A product by cuBLASLt instead of a kernel: output[m, n] = input[m, k] weight[n, k]^T, row-major,
+/// summed in float32.
+struct LibraryProduct {
+  uint64_t m = 0, n = 0, k = 0;
+  uint32_t input = 0, weight = 0, output = 0; // bindings
+  DType inputType = DType::Invalid, weightType = DType::Invalid, outputType = DType::Invalid;
+  bool operator==(const LibraryProduct &) const = default;
+};
+/// Code that can be launched.  On the host it is void f(void *const *bindings, int64_t x, int64_t
+/// y, int64_t z); on a GPU a few launches, or a product.
 struct Export {
   std::string name;
   std::vector<bool> written; // one for each binding
   uint32_t minAlignment = 64;
   uint64_t stackBytes = 0;
+  std::vector<DeviceLaunch> launches; // one after the other, but for concurrent ones
+  uint64_t scratchBytes = 0;          // of one region that all exports share; garbage at the begin
+  std::optional<LibraryProduct> product;
   bool operator==(const Export &) const = default;
 };
-enum class CodeKind : uint8_t { Invalid, HostElf };
+enum class CodeKind : uint8_t { Invalid, HostElf, Cubin, Ptx };
 struct Variant {
-  std::string target; // "host-x86_64-v4"
+  std::string target; // "host-x86_64-v4", "cuda-sm_90a", "cuda-ptx_90a"
   CodeKind kind = CodeKind::HostElf;
   uint32_t segment = 0;
   std::vector<std::string> cpuFeatures; // what a machine must have, as /proc/cpuinfo names it
@@ -182,7 +233,18 @@ struct Program {
   bool operator==(const Program &) const = default;
 };
 
-enum class Role : uint8_t { Invalid, None, Ids, Starts, Slots, Past, Rows, State, Logits };
+enum class Role : uint8_t {
+  Invalid,
+  None,
+  Ids,
+  Starts,
+  Slots,
+  Past,
+  Rows,
+  State,
+  Logits,
+  Pages // of the cache blocks of each sequence
+};
 /// "ids" and so on, as the nn dialect names it; "none".
 const char *nameOf(Role role);
 struct Binding {
