@@ -1,0 +1,11 @@
+// The templates of this folder, each in its own file.
+#ifndef LEVIN_CODEGEN_CUDA_TEMPLATES_TEMPLATES_H
+#define LEVIN_CODEGEN_CUDA_TEMPLATES_TEMPLATES_H
+
+#include "codegen/cuda/KernelTemplate.h"
+
+namespace levin::cuda::templates {
+
+} // namespace levin::cuda::templates
+
+#endif // LEVIN_CODEGEN_CUDA_TEMPLATES_TEMPLATES_H
