@@ -148,7 +148,7 @@ Status Artifact::Loader::checkExecutables() const {
   for (size_t e = 0; e < executables.size(); ++e)
     for (size_t v = 0; v < executables[e].variants.size(); ++v)
       LEVIN_RETURN_IF_ERROR(checkCode(artifact.segmentBytes(executables[e].variants[v].segment),
-                                      executables[e],
+                                      executables[e].variants[v].kind, executables[e],
                                       fmt::format("executables[{}].variants[{}]", e, v)));
   return {};
 }

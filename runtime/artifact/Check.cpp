@@ -56,7 +56,7 @@ template <typename Enum> static Status checkEnum(Enum value, Enum last, const Pa
       .note("need", fmt::format("1 to {}", static_cast<int>(last)));
 }
 
-Status checkDType(DType type, const Path &path) { return checkEnum(type, DType::F64, path); }
+Status checkDType(DType type, const Path &path) { return checkEnum(type, DType::F8E4M3, path); }
 
 Status checkTensor(const TensorType &type, const Path &path) {
   LEVIN_RETURN_IF_ERROR(checkDType(type.dtype, Path(path, "dtype")));
@@ -181,13 +181,35 @@ static Status checkExport(const Export &exported, const Path &path) {
     return path.refuse(ErrorCode::ArtifactLimit, "the kernel needs too much stack")
         .note("have", fmt::format("{} bytes", exported.stackBytes))
         .note("need", fmt::format("at most {}", limits::stackBytes));
-  return checkAlignment(exported.minAlignment, Path(path, "min_alignment"));
+  LEVIN_RETURN_IF_ERROR(checkAlignment(exported.minAlignment, Path(path, "min_alignment")));
+  return checkDeviceExport(exported, path);
+}
+
+// Host code and code of a GPU do not mix, since programs are laid out for one of them.
+static Status checkKinds(const Executable &executable, const Path &path) {
+  bool host = executable.variants.front().kind == CodeKind::HostElf;
+  for (size_t v = 0; v < executable.variants.size(); ++v)
+    if ((executable.variants[v].kind == CodeKind::HostElf) != host)
+      return Path(path, "variants", v)
+          .refuse(ErrorCode::ArtifactTarget, "code for a processor and for a GPU are mixed")
+          .note("have", executable.variants[v].target)
+          .note("need", fmt::format("the kind of {}", executable.variants.front().target));
+  for (size_t e = 0; e < executable.exports.size(); ++e) {
+    const Export &exported = executable.exports[e];
+    bool device = !exported.launches.empty() || exported.product;
+    if (device == host)
+      return Path(path, "exports", e)
+          .refuse(ErrorCode::ArtifactLaunch, "'{}' does not fit the code", exported.name)
+          .note("have", device ? "launches of a GPU" : "a function of the host")
+          .note("need", host ? "a function of the host" : "launches of a GPU");
+  }
+  return {};
 }
 
 static Status checkVariant(const Manifest &manifest, const Variant &variant, Names &targets,
                            const Path &path) {
   LEVIN_RETURN_IF_ERROR(targets.add(variant.target, Path(path, "target")));
-  LEVIN_RETURN_IF_ERROR(checkEnum(variant.kind, CodeKind::HostElf, Path(path, "kind")));
+  LEVIN_RETURN_IF_ERROR(checkEnum(variant.kind, CodeKind::Ptx, Path(path, "kind")));
   LEVIN_RETURN_IF_ERROR(
       checkIndex(variant.segment, manifest.segments.size(), "segments", Path(path, "segment")));
   Names features;
@@ -212,6 +234,7 @@ static Status checkExecutables(const Manifest &manifest) {
     for (size_t v = 0; v < executable.variants.size(); ++v)
       LEVIN_RETURN_IF_ERROR(
           checkVariant(manifest, executable.variants[v], targets, Path(path, "variants", v)));
+    LEVIN_RETURN_IF_ERROR(checkKinds(executable, path));
   }
   return {};
 }

@@ -16,10 +16,11 @@ namespace levin::artifact {
 /// where in the manifest, what was found and what was expected; docs/artifact.md lists the checks.
 Status check(const Manifest &manifest);
 
-/// Checks that `code` is a shared object that loading cannot surprise: for this class of machine,
-/// without dependencies, relocations, constructors or writable code, and that it defines every
-/// export of `executable` (LV3019).  `where` names it in messages.
-Status checkCode(std::span<const std::byte> code, const Executable &executable,
+/// Checks that `code` is what `kind` says and defines all that `executable` runs (LV3019).  Host
+/// code is a shared object that loading cannot surprise: for this class of machine, without
+/// dependencies, relocations, constructors or writable code.  Code of a GPU is an ELF file for one,
+/// whose tables lie within it, or PTX text.  `where` names it in messages.
+Status checkCode(std::span<const std::byte> code, CodeKind kind, const Executable &executable,
                  const std::string &where);
 
 /// `[A-Za-z0-9._-]{1,128}`, and neither "." nor "..".

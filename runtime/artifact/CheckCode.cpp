@@ -3,6 +3,7 @@
 // The rules are those that codegen/host links by: no dependencies, relocations, constructors or
 // data, so that loading runs no code and needs no other library.
 #include "runtime/artifact/Check.h"
+#include "runtime/artifact/Checks.h"
 #include "runtime/artifact/Limits.h"
 #include "runtime/base/Checked.h"
 
@@ -313,8 +314,10 @@ Status CodeChecker::run(const Executable &executable) {
 
 } // namespace
 
-Status checkCode(std::span<const std::byte> code, const Executable &executable,
+Status checkCode(std::span<const std::byte> code, CodeKind kind, const Executable &executable,
                  const std::string &where) {
+  if (kind != CodeKind::HostElf)
+    return detail::checkDeviceCode(code, kind, executable, where);
   return CodeChecker(code, where).run(executable);
 }
 

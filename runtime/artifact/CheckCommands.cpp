@@ -183,7 +183,11 @@ Status CommandChecker::checkLaunch(const Launch &launch, uint64_t number, const 
     LEVIN_RETURN_IF_ERROR(checkRef(launch.bindings[i], exported.written[i], number, at));
     LEVIN_RETURN_IF_ERROR(checkBindingAlignment(launch.bindings[i], exported.minAlignment, at));
   }
-  return checkOverlaps(launch, exported, path);
+  LEVIN_RETURN_IF_ERROR(checkOverlaps(launch, exported, path));
+  std::vector<uint64_t> sizes;
+  for (const Ref &ref : launch.bindings)
+    sizes.push_back(ref.size);
+  return checkDeviceBindings(exported, sizes, path);
 }
 
 Status CommandChecker::checkCopy(const Copy &copy, uint64_t number, const Path &path) const {

@@ -40,8 +40,14 @@ private:
   Status checkStep(const Entry &entry, const Path &path);
   Status checkBucket(const Entry &entry, const Path &path);
   Status checkRoles(const Entry &entry, const Path &path) const;
+  // Blocks that one sequence's cache is made of at most.
+  uint64_t blocksOfContext() const {
+    const Model &model = manifest.model;
+    return model.maxContext / model.pageTokens + (model.maxContext % model.pageTokens != 0);
+  }
   Status checkState(const Entry &entry, const Path &path);
   Status checkStatesApart() const;
+  Status checkPages() const;
   Status checkModel() const;
 
   const Manifest &manifest;
@@ -74,10 +80,10 @@ Status EntryChecker::checkPlace(const Slice &slice, const RankProgram &program, 
 
 Status EntryChecker::checkBinding(const Entry &entry, const Binding &binding, Kind kind,
                                   const Path &path) const {
-  if (binding.role == Role::Invalid || binding.role > Role::Logits)
+  if (binding.role == Role::Invalid || binding.role > Role::Pages)
     return path
         .refuse(ErrorCode::ArtifactEnum, "role {} is unknown", static_cast<int>(binding.role))
-        .note("need", fmt::format("1 to {}", static_cast<int>(Role::Logits)));
+        .note("need", fmt::format("1 to {}", static_cast<int>(Role::Pages)));
   LEVIN_RETURN_IF_ERROR(checkTensor(binding.type, Path(path, "type")));
   const Program &program = manifest.programs[entry.program];
   if (binding.slices.size() != program.ranks.size())
@@ -159,13 +165,15 @@ Status EntryChecker::checkBucket(const Entry &entry, const Path &path) {
 Status EntryChecker::checkRoles(const Entry &entry, const Path &path) const {
   uint64_t n = *entry.tokens, s = *entry.sequences, r = *entry.rows;
   uint64_t v = manifest.model.vocabulary;
-  const std::tuple<Role, const std::vector<Binding> &, TensorType> needed[] = {
+  std::vector<std::tuple<Role, const std::vector<Binding> &, TensorType>> needed = {
       {Role::Ids, entry.inputs, {DType::I32, {n}}},
       {Role::Starts, entry.inputs, {DType::I32, {s + 1}}},
       {Role::Slots, entry.inputs, {DType::I32, {s}}},
       {Role::Past, entry.inputs, {DType::I32, {s}}},
       {Role::Rows, entry.inputs, {DType::I32, {r}}},
       {Role::Logits, entry.outputs, {DType::F32, {r, v}}}};
+  if (manifest.model.pages)
+    needed.push_back({Role::Pages, entry.inputs, {DType::I32, {s, blocksOfContext()}}});
   for (const auto &[role, bindings, type] : needed) {
     auto hasRole = [role = role](const Binding &binding) { return binding.role == role; };
     auto found = std::find_if(bindings.begin(), bindings.end(), hasRole);
@@ -178,11 +186,12 @@ Status EntryChecker::checkRoles(const Entry &entry, const Path &path) const {
           .note("need", fmt::format("{} for the {}", textOf(type), nameOf(role)));
   }
   // Each role was found, so a larger count means one twice, or a role that is out of place.
-  if (entry.inputs.size() != 5 || entry.outputs.size() != 1)
+  if (entry.inputs.size() != needed.size() - 1 || entry.outputs.size() != 1)
     return path.refuse(bad, "the step '{}' has other bindings than its roles", entry.name)
         .note("have",
               fmt::format("{} inputs and {} outputs", entry.inputs.size(), entry.outputs.size()))
-        .note("need", "ids, starts, slots, past, rows and logits, once each");
+        .note("need", fmt::format("ids, starts, slots, past, rows{} and logits, once each",
+                                  manifest.model.pages ? ", pages" : ""));
   return {};
 }
 
@@ -195,10 +204,14 @@ Status EntryChecker::checkState(const Entry &entry, const Path &path) {
       return at.refuse(bad, "the state '{}' has another role", binding.name)
           .note("have", nameOf(binding.role))
           .note("need", "state");
-    if (binding.type.shape.empty() || binding.type.shape[0] != manifest.model.slots)
-      return at.refuse(bad, "the state '{}' is not divided into slots", binding.name)
+    uint64_t slots = manifest.model.slots, pages = manifest.model.pages;
+    uint64_t first = binding.type.shape.empty() ? 0 : binding.type.shape[0];
+    if (first == 0 || (first != slots && first != pages))
+      return at
+          .refuse(bad, "the state '{}' is divided neither into slots nor into pages", binding.name)
           .note("have", textOf(binding.type))
-          .note("need", fmt::format("a first dimension of {}", manifest.model.slots));
+          .note("need", pages ? fmt::format("a first dimension of {} or {}", slots, pages)
+                              : fmt::format("a first dimension of {}", slots));
     const Slice &slice = manifest.programs[entry.program].ranks[0].slices[binding.slices[0]];
     places.insert({binding.name, {binding.type, slice.offset, slice.size}});
   }
@@ -270,6 +283,19 @@ Status EntryChecker::checkEntry(const Entry &entry, size_t number, const Path &p
   return given ? checkStep(entry, path) : checkPlain(entry, path);
 }
 
+Status EntryChecker::checkPages() const {
+  const Model &model = manifest.model;
+  uint64_t most = uint64_t(1) << 31; // page numbers are int32
+  if ((model.pages != 0) == (model.pageTokens != 0) && (!model.pages || model.maxContext) &&
+      model.pages <= most && model.pageTokens <= limits::mapBox)
+    return {};
+  return Path("model")
+      .refuse(bad, "the pages of the caches are impossible")
+      .note("have", fmt::format("{} pages of {} tokens, context {}", model.pages, model.pageTokens,
+                                model.maxContext))
+      .note("need", fmt::format("none, or up to {} of 1 to {} tokens", most, limits::mapBox));
+}
+
 Status EntryChecker::checkModel() const {
   Path path("model");
   const Model &model = manifest.model;
@@ -303,6 +329,7 @@ Status EntryChecker::checkModel() const {
 }
 
 Status EntryChecker::run() {
+  LEVIN_RETURN_IF_ERROR(checkPages());
   Names names;
   for (size_t i = 0; i < manifest.entries.size(); ++i) {
     Path path("entries", i);

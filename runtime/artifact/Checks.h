@@ -5,6 +5,9 @@
 #include "runtime/artifact/Manifest.h"
 #include "runtime/artifact/Path.h"
 
+#include <cstddef>
+#include <span>
+#include <string>
 #include <string_view>
 #include <unordered_set>
 
@@ -33,6 +36,17 @@ std::string rangeText(uint64_t offset, uint64_t size);
 
 /// The arena of `kind`, or null.
 const Arena *findArena(const Manifest &manifest, ArenaKind kind);
+
+/// What an export runs, for the kind of code its executable has (LV3013, LV3017).
+Status checkDeviceExport(const Export &exported, const Path &path);
+/// That the boxes and products of `exported` lie within the bindings of a launch, whose sizes are
+/// given in bytes (LV3017).
+Status checkDeviceBindings(const Export &exported, std::span<const uint64_t> sizes,
+                           const Path &path);
+
+/// checkCode() for code of a GPU.
+Status checkDeviceCode(std::span<const std::byte> code, CodeKind kind, const Executable &executable,
+                       const std::string &where);
 
 Status checkParameters(const Manifest &manifest);
 /// Slices, references and launches of every program (LV3012, LV3016, LV3017).

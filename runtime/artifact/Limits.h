@@ -21,6 +21,15 @@ inline constexpr size_t bindings = 1024;   // of one launch
 inline constexpr size_t streams = 64;
 inline constexpr uint64_t slots = 1u << 20; // each takes memory, even without state
 inline constexpr uint64_t gridPoints = uint64_t(1) << 31;
+// Of a GPU: what every card of compute capability 8.0 and newer takes at least, or more.
+inline constexpr uint32_t blockThreads = 1024;
+inline constexpr uint32_t clusterBlocks = 16;
+inline constexpr uint32_t sharedBytes = 227u << 10; // of one block
+inline constexpr size_t launches = 16;              // of one export
+inline constexpr size_t scalars = 64;               // of one launch
+inline constexpr size_t tensorMaps = 16;            // of one launch
+inline constexpr size_t mapRank = 5;
+inline constexpr uint32_t mapBox = 256;                   // in each dimension
 inline constexpr uint64_t stackBytes = uint64_t(4) << 20; // of one kernel
 
 } // namespace levin::artifact::limits

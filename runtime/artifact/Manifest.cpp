@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace levin::artifact {
 
 uint64_t byteSize(DType type) {
@@ -11,6 +9,7 @@ uint64_t byteSize(DType type) {
   case DType::I1:
   case DType::I8:
   case DType::U8:
+  case DType::F8E4M3:
     return 1;
   case DType::I16:
   case DType::F16:
@@ -30,9 +29,9 @@ uint64_t byteSize(DType type) {
 }
 
 const char *nameOf(DType type) {
-  static constexpr const char *names[] = {"invalid", "i1",   "i8",  "ui8",  "i16", "i32",
-                                          "i64",     "ui64", "f16", "bf16", "f32", "f64"};
-  return type <= DType::F64 ? names[static_cast<size_t>(type)] : names[0];
+  static constexpr const char *names[] = {"invalid", "i1",  "i8",   "ui8", "i16", "i32",     "i64",
+                                          "ui64",    "f16", "bf16", "f32", "f64", "f8E4M3FN"};
+  return type <= DType::F8E4M3 ? names[static_cast<size_t>(type)] : names[0];
 }
 
 const char *nameOf(ArenaKind kind) {
@@ -42,8 +41,8 @@ const char *nameOf(ArenaKind kind) {
 
 const char *nameOf(Role role) {
   static constexpr const char *names[] = {"invalid", "none", "ids",   "starts", "slots",
-                                          "past",    "rows", "state", "logits"};
-  return role <= Role::Logits ? names[static_cast<size_t>(role)] : names[0];
+                                          "past",    "rows", "state", "logits", "pages"};
+  return role <= Role::Pages ? names[static_cast<size_t>(role)] : names[0];
 }
 
 uint64_t byteSize(const TensorType &type) {
@@ -61,9 +60,11 @@ std::string textOf(const TensorType &type) {
 }
 
 uint64_t featuresInUse(const Manifest &manifest) {
-  bool code = std::any_of(manifest.executables.begin(), manifest.executables.end(),
-                          [](const Executable &e) { return !e.variants.empty(); });
-  return (code ? HostCode : 0) | (manifest.weightFiles.empty() ? 0 : ExternalWeights);
+  uint64_t features = manifest.weightFiles.empty() ? 0 : ExternalWeights;
+  for (const Executable &executable : manifest.executables)
+    for (const Variant &variant : executable.variants)
+      features |= variant.kind == CodeKind::HostElf ? HostCode : CudaCode;
+  return features;
 }
 
 } // namespace levin::artifact

@@ -93,6 +93,7 @@ struct Piece {
   bool operator==(const Piece &) const = default;
 };
 enum class Join : uint8_t { Invalid, Concat, Stack };
+/// No pieces: the parameter has no values but random ones, which whoever runs it must ask for.
 struct Pieces {
   Join join = Join::Concat;
   std::vector<Piece> pieces;
@@ -263,13 +264,15 @@ struct Entry {
   bool operator==(const Entry &) const = default;
 };
 
-/// The model behind the step entries; zeros where there is none.
+/// The model behind the step entries; zeros where there is none.  With pages, a step has an input
+/// of role Pages [sequences, blocks], and some of its state is [pages, ..].
 struct Model {
   std::string family;
   uint64_t vocabulary = 0, slots = 0, maxContext = 0;
   std::optional<int32_t> beginToken;
   std::vector<int32_t> endTokens;
   uint64_t layers = 0, parameters = 0;
+  uint64_t pages = 0, pageTokens = 0; // of the caches that all sequences share
   bool operator==(const Model &) const = default;
 };
 

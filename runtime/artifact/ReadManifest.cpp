@@ -47,6 +47,8 @@ private:
   Status read(const fb::TensorType &from, TensorType &to, const Path &path);
   Status read(const fb::Piece &from, Piece &to, const Path &path);
   Status read(const fb::Parameter &from, Parameter &to, const Path &path);
+  Status read(const fb::TensorMap &from, TensorMap &to, const Path &path);
+  Status read(const fb::DeviceLaunch &from, DeviceLaunch &to, const Path &path);
   Status read(const fb::Export &from, Export &to, const Path &path);
   Status read(const fb::CpuFeature &from, std::string &to, const Path &path);
   Status read(const fb::Variant &from, Variant &to, const Path &path);
@@ -205,11 +207,55 @@ Status Reader::read(const fb::Parameter &from, Parameter &to, const Path &path) 
 
 // --- kernels and memory --------------------------------------------------------------------------
 
+Status Reader::read(const fb::TensorMap &from, TensorMap &to, const Path &path) {
+  to.binding = from.binding();
+  to.dtype = static_cast<DType>(from.dtype());
+  to.swizzle = from.swizzle();
+  to.offset = from.offset();
+  LEVIN_RETURN_IF_ERROR(readAll(from.extents(), to.extents, path));
+  LEVIN_RETURN_IF_ERROR(readAll(from.strides(), to.strides, path));
+  return readAll(from.box(), to.box, path);
+}
+
+static Status readExtent(const fb::Extent &from, std::array<uint32_t, 3> &to, const Path &path) {
+  LEVIN_RETURN_IF_ERROR(checkAligned(&from, path));
+  to = {from.x(), from.y(), from.z()};
+  return {};
+}
+
+Status Reader::read(const fb::DeviceLaunch &from, DeviceLaunch &to, const Path &path) {
+  LEVIN_RETURN_IF_ERROR(readText(from.symbol(), to.symbol, path));
+  LEVIN_RETURN_IF_ERROR(readExtent(*from.grid(), to.grid, Path(path, "grid")));
+  LEVIN_RETURN_IF_ERROR(readExtent(*from.block(), to.block, Path(path, "block")));
+  LEVIN_RETURN_IF_ERROR(readExtent(*from.cluster(), to.cluster, Path(path, "cluster")));
+  to.blocksPerProcessor = from.blocks_per_processor();
+  to.sharedBytes = from.shared_bytes();
+  to.concurrent = from.concurrent();
+  to.programmatic = from.programmatic();
+  to.registers = from.registers();
+  to.staticSharedBytes = from.static_shared_bytes();
+  to.spillBytes = from.spill_bytes();
+  LEVIN_RETURN_IF_ERROR(readAll(from.scalars(), to.scalars, path));
+  return readAll(from.tensor_maps(), to.tensorMaps, path, "tensor_maps");
+}
+
 Status Reader::read(const fb::Export &from, Export &to, const Path &path) {
   to.minAlignment = from.min_alignment();
   to.stackBytes = from.stack_bytes();
   LEVIN_RETURN_IF_ERROR(readText(from.name(), to.name, path));
   LEVIN_RETURN_IF_ERROR(spend(from.written()->size(), path));
+  LEVIN_RETURN_IF_ERROR(readAll(from.launches(), to.launches, path, "launches"));
+  to.scratchBytes = from.scratch_bytes();
+  if (const fb::LibraryProduct *product = from.product())
+    to.product = {product->m(),
+                  product->n(),
+                  product->k(),
+                  product->input(),
+                  product->weight(),
+                  product->output(),
+                  static_cast<DType>(product->input_type()),
+                  static_cast<DType>(product->weight_type()),
+                  static_cast<DType>(product->output_type())};
   to.written.reserve(from.written()->size());
   for (uint8_t written : *from.written()) {
     if (written > 1)
@@ -342,6 +388,8 @@ Status Reader::readModel(const fb::Model *from, Model &to) {
   to.beginToken = optionalOf(from->begin_token());
   to.layers = from->layers();
   to.parameters = from->parameters();
+  to.pages = from->pages();
+  to.pageTokens = from->page_tokens();
   LEVIN_RETURN_IF_ERROR(readText(from->family(), to.family, path));
   return readAll(from->end_tokens(), to.endTokens, path);
 }

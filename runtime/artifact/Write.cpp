@@ -48,8 +48,9 @@ Status checkBeforeWriting(const Manifest &manifest, std::span<const std::string>
   Status status = check(manifest);
   for (size_t e = 0; status.ok() && e < manifest.executables.size(); ++e)
     for (size_t v = 0; status.ok() && v < manifest.executables[e].variants.size(); ++v) {
-      const std::string &code = segments[manifest.executables[e].variants[v].segment];
-      status = checkCode(std::as_bytes(std::span(code)), manifest.executables[e],
+      const Variant &variant = manifest.executables[e].variants[v];
+      const std::string &code = segments[variant.segment];
+      status = checkCode(std::as_bytes(std::span(code)), variant.kind, manifest.executables[e],
                          fmt::format("executables[{}].variants[{}]", e, v));
     }
   if (status.ok())

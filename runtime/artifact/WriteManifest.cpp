@@ -34,6 +34,9 @@ private:
   flatbuffers::Offset<fb::TensorType> write(const TensorType &from);
   flatbuffers::Offset<fb::Piece> write(const Piece &from);
   flatbuffers::Offset<fb::Parameter> write(const Parameter &from);
+  flatbuffers::Offset<fb::TensorMap> write(const TensorMap &from);
+  flatbuffers::Offset<fb::DeviceLaunch> write(const DeviceLaunch &from);
+  flatbuffers::Offset<fb::LibraryProduct> write(const LibraryProduct &from);
   flatbuffers::Offset<fb::Export> write(const Export &from);
   flatbuffers::Offset<fb::CpuFeature> write(const std::string &from);
   flatbuffers::Offset<fb::Variant> write(const Variant &from);
@@ -58,6 +61,10 @@ fb::Digest toDigest(const Digest &from) {
 }
 
 fb::Ref toRef(const Ref &from) { return fb::Ref(from.offset, from.size, from.slice, 0); }
+
+fb::Extent toExtent(const std::array<uint32_t, 3> &from) {
+  return fb::Extent(from[0], from[1], from[2]);
+}
 
 template <typename T> flatbuffers::Optional<T> toOptional(const std::optional<T> &from) {
   return from ? flatbuffers::Optional<T>(*from) : flatbuffers::nullopt;
@@ -115,10 +122,40 @@ flatbuffers::Offset<fb::Parameter> Writer::write(const Parameter &from) {
 
 // --- kernels and memory --------------------------------------------------------------------------
 
+flatbuffers::Offset<fb::TensorMap> Writer::write(const TensorMap &from) {
+  auto extents = numbers(from.extents), strides = numbers(from.strides);
+  auto box = numbers(from.box);
+  return fb::CreateTensorMap(builder, from.binding, static_cast<fb::DType>(from.dtype),
+                             from.swizzle, from.offset, extents, strides, box);
+}
+
+flatbuffers::Offset<fb::DeviceLaunch> Writer::write(const DeviceLaunch &from) {
+  auto symbol = text(from.symbol);
+  auto scalars = numbers(from.scalars);
+  auto maps = writeAll(from.tensorMaps);
+  fb::Extent grid = toExtent(from.grid), block = toExtent(from.block),
+             cluster = toExtent(from.cluster);
+  return fb::CreateDeviceLaunch(builder, symbol, &grid, &block, &cluster, from.blocksPerProcessor,
+                                from.sharedBytes, scalars, maps, from.concurrent, from.programmatic,
+                                from.registers, from.staticSharedBytes, from.spillBytes);
+}
+
+flatbuffers::Offset<fb::LibraryProduct> Writer::write(const LibraryProduct &from) {
+  return fb::CreateLibraryProduct(builder, from.m, from.n, from.k, from.input, from.weight,
+                                  from.output, static_cast<fb::DType>(from.inputType),
+                                  static_cast<fb::DType>(from.weightType),
+                                  static_cast<fb::DType>(from.outputType));
+}
+
 flatbuffers::Offset<fb::Export> Writer::write(const Export &from) {
   auto name = text(from.name);
   auto written = builder.CreateVector(from.written);
-  return fb::CreateExport(builder, name, written, from.minAlignment, from.stackBytes);
+  auto launches = writeAll(from.launches);
+  flatbuffers::Offset<fb::LibraryProduct> product;
+  if (from.product)
+    product = write(*from.product);
+  return fb::CreateExport(builder, name, written, from.minAlignment, from.stackBytes, launches,
+                          from.scratchBytes, product);
 }
 
 flatbuffers::Offset<fb::CpuFeature> Writer::write(const std::string &from) {
@@ -221,7 +258,8 @@ flatbuffers::Offset<fb::Model> Writer::write(const Model &from) {
   auto family = text(from.family);
   auto endTokens = numbers(from.endTokens);
   return fb::CreateModel(builder, family, from.vocabulary, from.slots, from.maxContext,
-                         toOptional(from.beginToken), endTokens, from.layers, from.parameters);
+                         toOptional(from.beginToken), endTokens, from.layers, from.parameters,
+                         from.pages, from.pageTokens);
 }
 
 flatbuffers::Offset<fb::Debug> Writer::write(const Debug &from) {

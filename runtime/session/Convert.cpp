@@ -81,6 +81,7 @@ template <typename F> bool withType(DType type, F &&use) {
     return use(float{});
   case DType::F64:
     return use(double{});
+  case DType::F8E4M3: // of caches; no weight has it
   case DType::I1:
   case DType::Invalid:
     break;
@@ -114,7 +115,8 @@ void packPanelTyped(const std::byte *rows, uint64_t rowCount, uint64_t columns, 
 bool canConvert(DType from, DType to) {
   if (from == to)
     return from != DType::Invalid;
-  if (from == DType::I1 || to == DType::I1 || from == DType::Invalid || to == DType::Invalid)
+  if (from == DType::I1 || to == DType::I1 || from == DType::Invalid || to == DType::Invalid ||
+      from == DType::F8E4M3 || to == DType::F8E4M3)
     return false;
   return isFloat(from) == isFloat(to);
 }

@@ -152,7 +152,9 @@ TEST(Code, Truncated) {
   executable.exports = {{"scale", {}, 64, 0}};
   for (size_t length = 0; length < code.size(); length += 7) {
     std::string part = code.substr(0, length);
-    EXPECT_FALSE(checkCode(std::as_bytes(std::span(part)), executable, "code").ok()) << length;
+    EXPECT_FALSE(
+        checkCode(std::as_bytes(std::span(part)), CodeKind::HostElf, executable, "code").ok())
+        << length;
   }
 }
 

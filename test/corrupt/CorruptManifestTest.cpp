@@ -109,8 +109,6 @@ const Corruption corruptions[] = {
      [](Manifest &m) { pieces(m, 0).pieces[1].starts[0] = ~uint64_t(0); }},
     {"box_rank", E::ArtifactParameter, "the box has another rank than the tensor",
      [](Manifest &m) { pieces(m, 0).pieces[1].starts.pop_back(); }},
-    {"no_pieces", E::ArtifactParameter, "the parameter 'gate.panels4' has no pieces",
-     [](Manifest &m) { pieces(m, 0).pieces.clear(); }},
     {"pieces_do_not_fit", E::ArtifactParameter, "the pieces of 'gate.panels4' do not fit",
      [](Manifest &m) { pieces(m, 0).pieces[1].sizes[1] = 3; }},
     {"pieces_make_other_shape", E::ArtifactParameter, "have: 5x4xf32",
@@ -145,6 +143,19 @@ const Corruption corruptions[] = {
      [](Manifest &m) { m.executables[0].exports[0].minAlignment = 0; }},
     {"too_many_bindings", E::ArtifactLimit, "the kernel has too many bindings",
      [](Manifest &m) { m.executables[0].exports[0].written.resize(1025); }},
+    {"launches_of_host_code", E::ArtifactLaunch, "exports[0]: 'scale' does not fit the code",
+     [](Manifest &m) { m.executables[0].exports[0].launches.emplace_back().symbol = "scale"; }},
+    {"kinds_mixed", E::ArtifactTarget, "variants[1]: code for a processor and for a GPU are mixed",
+     [](Manifest &m) {
+       m.executables[0].variants.push_back({"cuda-sm_90a", CodeKind::Cubin, 0, {}});
+     }},
+    {"pages_without_size", E::ArtifactEntry, "model: the pages of the caches are impossible",
+     [](Manifest &m) { m.model.pages = 4; }},
+    {"no_page_tables", E::ArtifactEntry, "the step 'step_4_2_2' has no pages",
+     [](Manifest &m) {
+       m.model.pages = 4;
+       m.model.pageTokens = 8;
+     }},
     {"missing_export", E::ArtifactCode, "the code does not define the kernel 'absent'",
      [](Manifest &m) { m.executables[0].exports.push_back({"absent", {}, 64, 0}); }},
     // arenas

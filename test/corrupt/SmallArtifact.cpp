@@ -110,4 +110,29 @@ Manifest smallManifest(const std::vector<std::string> &segments) {
   return manifest;
 }
 
+std::string smallPtx() {
+  return ".version 8.0\n.target sm_90a\n.address_size 64\n"
+         ".visible .entry scale_kernel(.param .u64 a, .param .u64 b) {\n  ret;\n}\n"
+         ".visible .entry step_main(.param .u64 a)\n{\n  ret;\n}\n";
+}
+
+Manifest smallDeviceManifest(const std::vector<std::string> &segments) {
+  Manifest manifest = smallManifest(segments);
+  Executable &executable = manifest.executables[0];
+  executable.variants = {{"cuda-ptx_90a", CodeKind::Ptx, 0, {}}};
+  DeviceLaunch scale{.symbol = "scale_kernel", .grid = {4, 1, 1}, .block = {32, 1, 1}};
+  scale.scalars = {4, -1};
+  scale.tensorMaps = {{0, DType::F32, 0, 0, {4}, {}, {4}}};
+  executable.exports[0].launches = {scale};
+  executable.exports[0].scratchBytes = 1024;
+  DeviceLaunch step{.symbol = "step_main", .block = {128, 1, 1}};
+  step.blocksPerProcessor = 1;
+  step.concurrent = true;
+  executable.exports[1].launches = {step};
+  for (Export &exported : executable.exports)
+    exported.stackBytes = 0;
+  manifest.features = featuresInUse(manifest);
+  return manifest;
+}
+
 } // namespace levin::artifact

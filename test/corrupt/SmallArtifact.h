@@ -15,6 +15,10 @@ std::vector<std::string> smallSegments(const std::string &code);
 /// The manifest of those segments, with places and digests.
 Manifest smallManifest(const std::vector<std::string> &segments);
 
+/// The small artifact for a GPU: its code is PTX, and its kernels have launches.
+std::string smallPtx();
+Manifest smallDeviceManifest(const std::vector<std::string> &segments);
+
 } // namespace levin::artifact
 
 #endif // LEVIN_TEST_CORRUPT_SMALLARTIFACT_H

@@ -63,7 +63,19 @@ private:
   void walk(Pieces &p) { all(p.join, p.pieces); }
   void walk(SegmentBytes &b) { all(b.segment, b.offset, b.size); }
   void walk(Parameter &p) { all(p.name, p.type, p.source, p.panelRows, p.offset, p.size); }
-  void walk(Export &e) { all(e.name, e.written, e.minAlignment, e.stackBytes); }
+  void walk(TensorMap &m) {
+    all(m.binding, m.dtype, m.swizzle, m.offset, m.extents, m.strides, m.box);
+  }
+  void walk(DeviceLaunch &l) {
+    all(l.symbol, l.grid, l.block, l.cluster, l.blocksPerProcessor, l.sharedBytes, l.scalars,
+        l.tensorMaps, l.concurrent, l.programmatic, l.registers, l.staticSharedBytes, l.spillBytes);
+  }
+  void walk(LibraryProduct &p) {
+    all(p.m, p.n, p.k, p.input, p.weight, p.output, p.inputType, p.weightType, p.outputType);
+  }
+  void walk(Export &e) {
+    all(e.name, e.written, e.minAlignment, e.stackBytes, e.launches, e.scratchBytes, e.product);
+  }
   void walk(Variant &v) { all(v.target, v.kind, v.segment, v.cpuFeatures); }
   void walk(Executable &e) { all(e.exports, e.variants); }
   void walk(Arena &a) { all(a.kind, a.size, a.alignment); }
@@ -83,7 +95,7 @@ private:
   }
   void walk(Model &m) {
     all(m.family, m.vocabulary, m.slots, m.maxContext, m.beginToken, m.endTokens, m.layers,
-        m.parameters);
+        m.parameters, m.pages, m.pageTokens);
   }
   void walk(Debug &d) { all(d.locations, d.pipeline); }
 
