@@ -426,30 +426,71 @@ template <int Count> __device__ __forceinline__ void wgmmaHold(float (&d)[Count]
 /// TransposeB: the operand's rows in shared memory run along m or n, not k.
 template <int N> struct Wgmma;
 
-// Operand numbers and values, eight at a time.
-#define LEVIN_R0 "%0, %1, %2, %3, %4, %5, %6, %7"
-#define LEVIN_R1 "%8, %9, %10, %11, %12, %13, %14, %15"
-#define LEVIN_R2 "%16, %17, %18, %19, %20, %21, %22, %23"
-#define LEVIN_R3 "%24, %25, %26, %27, %28, %29, %30, %31"
-#define LEVIN_R4 "%32, %33, %34, %35, %36, %37, %38, %39"
-#define LEVIN_R5 "%40, %41, %42, %43, %44, %45, %46, %47"
-#define LEVIN_R6 "%48, %49, %50, %51, %52, %53, %54, %55"
-#define LEVIN_R7 "%56, %57, %58, %59, %60, %61, %62, %63"
-#define LEVIN_R8 "%64, %65, %66, %67, %68, %69, %70, %71"
-#define LEVIN_R9 "%72, %73, %74, %75, %76, %77, %78, %79"
-#define LEVIN_R10 "%80, %81, %82, %83, %84, %85, %86, %87"
-#define LEVIN_R11 "%88, %89, %90, %91, %92, %93, %94, %95"
-#define LEVIN_R12 "%96, %97, %98, %99, %100, %101, %102, %103"
-#define LEVIN_R13 "%104, %105, %106, %107, %108, %109, %110, %111"
-#define LEVIN_R14 "%112, %113, %114, %115, %116, %117, %118, %119"
-#define LEVIN_R15 "%120, %121, %122, %123, %124, %125, %126, %127"
+// Operand numbers and accumulators, eight at a time.
 #define LEVIN_V4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define LEVIN_V8(i) LEVIN_V4(i), LEVIN_V4(i + 4)
-#define LEVIN_V32(i) LEVIN_V8(i), LEVIN_V8(i + 8), LEVIN_V8(i + 16), LEVIN_V8(i + 24)
-#define LEVIN_R32A LEVIN_R0 ", " LEVIN_R1 ", " LEVIN_R2 ", " LEVIN_R3
-#define LEVIN_R32B LEVIN_R4 ", " LEVIN_R5 ", " LEVIN_R6 ", " LEVIN_R7
-#define LEVIN_R32C LEVIN_R8 ", " LEVIN_R9 ", " LEVIN_R10 ", " LEVIN_R11
-#define LEVIN_R32D LEVIN_R12 ", " LEVIN_R13 ", " LEVIN_R14 ", " LEVIN_R15
+#define LEVIN_R1 "%0, %1, %2, %3, %4, %5, %6, %7"
+#define LEVIN_R2                                                                                   \
+  LEVIN_R1 ", "                                                                                    \
+           "%8, %9, %10, %11, %12, %13, %14, %15"
+#define LEVIN_R3                                                                                   \
+  LEVIN_R2 ", "                                                                                    \
+           "%16, %17, %18, %19, %20, %21, %22, %23"
+#define LEVIN_R4                                                                                   \
+  LEVIN_R3 ", "                                                                                    \
+           "%24, %25, %26, %27, %28, %29, %30, %31"
+#define LEVIN_R5                                                                                   \
+  LEVIN_R4 ", "                                                                                    \
+           "%32, %33, %34, %35, %36, %37, %38, %39"
+#define LEVIN_R6                                                                                   \
+  LEVIN_R5 ", "                                                                                    \
+           "%40, %41, %42, %43, %44, %45, %46, %47"
+#define LEVIN_R7                                                                                   \
+  LEVIN_R6 ", "                                                                                    \
+           "%48, %49, %50, %51, %52, %53, %54, %55"
+#define LEVIN_R8                                                                                   \
+  LEVIN_R7 ", "                                                                                    \
+           "%56, %57, %58, %59, %60, %61, %62, %63"
+#define LEVIN_R9                                                                                   \
+  LEVIN_R8 ", "                                                                                    \
+           "%64, %65, %66, %67, %68, %69, %70, %71"
+#define LEVIN_R10                                                                                  \
+  LEVIN_R9 ", "                                                                                    \
+           "%72, %73, %74, %75, %76, %77, %78, %79"
+#define LEVIN_R11                                                                                  \
+  LEVIN_R10 ", "                                                                                   \
+            "%80, %81, %82, %83, %84, %85, %86, %87"
+#define LEVIN_R12                                                                                  \
+  LEVIN_R11 ", "                                                                                   \
+            "%88, %89, %90, %91, %92, %93, %94, %95"
+#define LEVIN_R13                                                                                  \
+  LEVIN_R12 ", "                                                                                   \
+            "%96, %97, %98, %99, %100, %101, %102, %103"
+#define LEVIN_R14                                                                                  \
+  LEVIN_R13 ", "                                                                                   \
+            "%104, %105, %106, %107, %108, %109, %110, %111"
+#define LEVIN_R15                                                                                  \
+  LEVIN_R14 ", "                                                                                   \
+            "%112, %113, %114, %115, %116, %117, %118, %119"
+#define LEVIN_R16                                                                                  \
+  LEVIN_R15 ", "                                                                                   \
+            "%120, %121, %122, %123, %124, %125, %126, %127"
+#define LEVIN_D1 LEVIN_V8(0)
+#define LEVIN_D2 LEVIN_D1, LEVIN_V8(8)
+#define LEVIN_D3 LEVIN_D2, LEVIN_V8(16)
+#define LEVIN_D4 LEVIN_D3, LEVIN_V8(24)
+#define LEVIN_D5 LEVIN_D4, LEVIN_V8(32)
+#define LEVIN_D6 LEVIN_D5, LEVIN_V8(40)
+#define LEVIN_D7 LEVIN_D6, LEVIN_V8(48)
+#define LEVIN_D8 LEVIN_D7, LEVIN_V8(56)
+#define LEVIN_D9 LEVIN_D8, LEVIN_V8(64)
+#define LEVIN_D10 LEVIN_D9, LEVIN_V8(72)
+#define LEVIN_D11 LEVIN_D10, LEVIN_V8(80)
+#define LEVIN_D12 LEVIN_D11, LEVIN_V8(88)
+#define LEVIN_D13 LEVIN_D12, LEVIN_V8(96)
+#define LEVIN_D14 LEVIN_D13, LEVIN_V8(104)
+#define LEVIN_D15 LEVIN_D14, LEVIN_V8(112)
+#define LEVIN_D16 LEVIN_D15, LEVIN_V8(120)
 
 #define LEVIN_WGMMA(N, REGISTERS, VALUES, P0, P1, P2, P3, P4, P5, P6)                              \
   template <> struct Wgmma<N> {                                                                    \
@@ -473,57 +514,60 @@ template <int N> struct Wgmma;
                      "n"(TransposeB));                                                             \
     }                                                                                              \
   };
-#define LEVIN_WGMMA_VALUES8 LEVIN_V4(0)
-#define LEVIN_WGMMA_VALUES16 LEVIN_V8(0)
-#define LEVIN_WGMMA_VALUES32 LEVIN_V8(0), LEVIN_V8(8)
-#define LEVIN_WGMMA_VALUES64 LEVIN_V32(0)
-#define LEVIN_WGMMA_VALUES128 LEVIN_V32(0), LEVIN_V32(32)
-#define LEVIN_WGMMA_VALUES192 LEVIN_V32(0), LEVIN_V32(32), LEVIN_V32(64)
-#define LEVIN_WGMMA_VALUES256 LEVIN_V32(0), LEVIN_V32(32), LEVIN_V32(64), LEVIN_V32(96)
-LEVIN_WGMMA(8, "%0, %1, %2, %3", LEVIN_WGMMA_VALUES8, "%4", "%5", "%6", "%7", "%8", "%9", "%10")
-LEVIN_WGMMA(16, LEVIN_R0, LEVIN_WGMMA_VALUES16, "%8", "%9", "%10", "%11", "%12", "%13", "%14")
-LEVIN_WGMMA(32, LEVIN_R0 ", " LEVIN_R1, LEVIN_WGMMA_VALUES32, "%16", "%17", "%18", "%19", "%20",
-            "%21", "%22")
-LEVIN_WGMMA(64, LEVIN_R32A, LEVIN_WGMMA_VALUES64, "%32", "%33", "%34", "%35", "%36", "%37", "%38")
-LEVIN_WGMMA(128, LEVIN_R32A ", " LEVIN_R32B, LEVIN_WGMMA_VALUES128, "%64", "%65", "%66", "%67",
-            "%68", "%69", "%70")
-LEVIN_WGMMA(192, LEVIN_R32A ", " LEVIN_R32B ", " LEVIN_R32C, LEVIN_WGMMA_VALUES192, "%96", "%97",
-            "%98", "%99", "%100", "%101", "%102")
-LEVIN_WGMMA(256, LEVIN_R32A ", " LEVIN_R32B ", " LEVIN_R32C ", " LEVIN_R32D, LEVIN_WGMMA_VALUES256,
-            "%128", "%129", "%130", "%131", "%132", "%133", "%134")
-#undef LEVIN_R0
+LEVIN_WGMMA(8, "%0, %1, %2, %3", LEVIN_V4(0), "%4", "%5", "%6", "%7", "%8", "%9", "%10")
+LEVIN_WGMMA(16, LEVIN_R1, LEVIN_D1, "%8", "%9", "%10", "%11", "%12", "%13", "%14")
+LEVIN_WGMMA(32, LEVIN_R2, LEVIN_D2, "%16", "%17", "%18", "%19", "%20", "%21", "%22")
+LEVIN_WGMMA(48, LEVIN_R3, LEVIN_D3, "%24", "%25", "%26", "%27", "%28", "%29", "%30")
+LEVIN_WGMMA(64, LEVIN_R4, LEVIN_D4, "%32", "%33", "%34", "%35", "%36", "%37", "%38")
+LEVIN_WGMMA(80, LEVIN_R5, LEVIN_D5, "%40", "%41", "%42", "%43", "%44", "%45", "%46")
+LEVIN_WGMMA(96, LEVIN_R6, LEVIN_D6, "%48", "%49", "%50", "%51", "%52", "%53", "%54")
+LEVIN_WGMMA(112, LEVIN_R7, LEVIN_D7, "%56", "%57", "%58", "%59", "%60", "%61", "%62")
+LEVIN_WGMMA(128, LEVIN_R8, LEVIN_D8, "%64", "%65", "%66", "%67", "%68", "%69", "%70")
+LEVIN_WGMMA(144, LEVIN_R9, LEVIN_D9, "%72", "%73", "%74", "%75", "%76", "%77", "%78")
+LEVIN_WGMMA(160, LEVIN_R10, LEVIN_D10, "%80", "%81", "%82", "%83", "%84", "%85", "%86")
+LEVIN_WGMMA(176, LEVIN_R11, LEVIN_D11, "%88", "%89", "%90", "%91", "%92", "%93", "%94")
+LEVIN_WGMMA(192, LEVIN_R12, LEVIN_D12, "%96", "%97", "%98", "%99", "%100", "%101", "%102")
+LEVIN_WGMMA(208, LEVIN_R13, LEVIN_D13, "%104", "%105", "%106", "%107", "%108", "%109", "%110")
+LEVIN_WGMMA(224, LEVIN_R14, LEVIN_D14, "%112", "%113", "%114", "%115", "%116", "%117", "%118")
+LEVIN_WGMMA(240, LEVIN_R15, LEVIN_D15, "%120", "%121", "%122", "%123", "%124", "%125", "%126")
+LEVIN_WGMMA(256, LEVIN_R16, LEVIN_D16, "%128", "%129", "%130", "%131", "%132", "%133", "%134")
 #undef LEVIN_R1
+#undef LEVIN_D1
 #undef LEVIN_R2
+#undef LEVIN_D2
 #undef LEVIN_R3
+#undef LEVIN_D3
 #undef LEVIN_R4
+#undef LEVIN_D4
 #undef LEVIN_R5
+#undef LEVIN_D5
 #undef LEVIN_R6
+#undef LEVIN_D6
 #undef LEVIN_R7
+#undef LEVIN_D7
 #undef LEVIN_R8
+#undef LEVIN_D8
 #undef LEVIN_R9
+#undef LEVIN_D9
 #undef LEVIN_R10
+#undef LEVIN_D10
 #undef LEVIN_R11
+#undef LEVIN_D11
 #undef LEVIN_R12
+#undef LEVIN_D12
 #undef LEVIN_R13
+#undef LEVIN_D13
 #undef LEVIN_R14
+#undef LEVIN_D14
 #undef LEVIN_R15
-#undef LEVIN_R32A
-#undef LEVIN_R32B
-#undef LEVIN_R32C
-#undef LEVIN_R32D
-#undef LEVIN_WGMMA_VALUES8
-#undef LEVIN_WGMMA_VALUES16
-#undef LEVIN_WGMMA_VALUES32
-#undef LEVIN_WGMMA_VALUES64
-#undef LEVIN_WGMMA_VALUES128
-#undef LEVIN_WGMMA_VALUES192
-#undef LEVIN_WGMMA_VALUES256
+#undef LEVIN_D15
+#undef LEVIN_R16
+#undef LEVIN_D16
 #undef LEVIN_V4
 #undef LEVIN_V8
-#undef LEVIN_V32
 #undef LEVIN_WGMMA
 
-/// See Wgmma: both operands from shared memory.
+/// See Wgmma: both operands from shared memory.  N is 8 or a multiple of 16 up to 256.
 template <int N, int TransposeA = 0, int TransposeB = 0>
 __device__ __forceinline__ void wgmma(float (&d)[N / 2], uint64_t a, uint64_t b, bool accumulate) {
   Wgmma<N>::template shared<TransposeA, TransposeB>(d, a, b, accumulate);
