@@ -1,0 +1,205 @@
+// Lightning attention on the device: conformance against float64, then time.
+//
+//   lightning check [filter]   every kernel on every edge length; exit code 1 if one fails
+//   lightning time [filter]    rows of milliseconds, TB/s and share of the measured copy bandwidth
+#include "Lightning.cuh"
+
+#include <cstring>
+#include <functional>
+
+using namespace levin::bench;
+
+static bool passed = true;
+static std::string filter;
+
+static bool wanted(const std::string &name) { return name.find(filter) != std::string::npos; }
+
+/// One way to run a step.  Limits are relative L2 errors of output and state.
+template <typename In, typename Out> struct Runner {
+  std::string name;
+  std::function<void(const LightningArguments<In, Out> &, int sequences)> launch;
+  double outputLimit, stateLimit;
+  int longest = 1 << 30; // rows of a sequence that it is tested with
+};
+
+template <int D, typename In, typename Out>
+static void checkBatch(const Runner<In, Out> &runner, const std::string &name,
+                       const BatchShape &shape, uint64_t seed) {
+  Batch<D, In, Out> batch(shape, seed);
+  auto reference = batch.reference();
+  batch.reset();
+  runner.launch(batch.arguments(), batch.sequences);
+  std::string title = runner.name + " " + name;
+  passed &= batch.check(title, reference, runner.outputLimit, runner.stateLimit);
+  std::vector<Out> first = batch.output.get();
+  std::vector<float> firstState = batch.state.get();
+  batch.reset();
+  runner.launch(batch.arguments(), batch.sequences);
+  std::vector<Out> second = batch.output.get();
+  std::vector<float> secondState = batch.state.get();
+  size_t used = size_t(batch.rows) * shape.heads * D; // padding rows are unspecified
+  if (std::memcmp(first.data(), second.data(), used * sizeof(Out)) != 0 ||
+      std::memcmp(firstState.data(), secondState.data(), firstState.size() * sizeof(float)) != 0) {
+    std::printf("FAIL %s: other bits on repetition\n", title.c_str());
+    passed = false;
+  }
+}
+
+/// A prompt of `length` rows, in two steps, cut everywhere.
+template <int D, typename In, typename Out>
+static void checkSplits(const Runner<In, Out> &runner, int length, int stride, uint64_t seed) {
+  Batch<D, In, Out> batch({{length}, {0}, 4, 3}, seed);
+  auto reference = batch.reference();
+  int failures = 0, cuts = 0;
+  for (int cut = 1; cut < length; cut += stride, ++cuts) {
+    batch.reset();
+    auto arguments = batch.arguments();
+    batch.setBatch({0, cut}, {0});
+    runner.launch(arguments, 1);
+    batch.setBatch({cut, length}, {cut});
+    runner.launch(arguments, 1);
+    failures += !batch.check("", reference, runner.outputLimit, runner.stateLimit);
+  }
+  std::printf("%-4s %s %d rows in two steps, %d cuts\n", failures ? "FAIL" : "ok",
+              runner.name.c_str(), length, cuts);
+  passed &= failures == 0;
+}
+
+template <int D, typename In, typename Out> static void check(const Runner<In, Out> &runner) {
+  if (!wanted(runner.name))
+    return;
+  uint64_t seed = 1;
+  for (int length : {1, 2, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000}) {
+    if (length > runner.longest)
+      continue;
+    checkBatch<D>(runner, std::to_string(length) + " rows", {{length}, {0}, 8, 5}, ++seed);
+    checkBatch<D>(runner, std::to_string(length) + " rows, past", {{length}, {77}, 8, 5, false},
+                  ++seed);
+  }
+  if (runner.longest >= 1000) {
+    BatchShape mixture{{1, 2, 63, 64, 65, 0, 127, 1, 128, 129, 0, 255, 256, 257, 1000, 1, 1},
+                       {0, 5, 0, 7, 0, 3, 9, 1, 0, 64, 0, 0, 2, 0, 11, 0, 4},
+                       5,
+                       37};
+    checkBatch<D>(runner, "mixture", mixture, ++seed);
+    mixture.interleaved = false;
+    mixture.padding = 0;
+    checkBatch<D>(runner, "mixture, plain", mixture, ++seed);
+    checkBatch<D>(runner, "nothing", {{0, 0}, {0, 3}, 2, 9}, ++seed);
+    checkSplits<D>(runner, 131, 1, ++seed);
+    checkSplits<D>(runner, 400, 37, ++seed);
+  } else {
+    checkBatch<D>(runner, "one row each", {{1, 0, 1, 1, 1, 0, 1}, {0, 1, 1, 5, 0, 0, 9}, 16, 9},
+                  ++seed);
+  }
+}
+
+// Rounding the output to bf16 alone gives 1.66e-3; float32 sums give under 1e-6.
+static constexpr double roundedOutput = 1.8e-3, exactSums = 3e-6;
+
+template <int D, int Columns, typename In, typename Out>
+static Runner<In, Out> decodeRunner(const std::string &types) {
+  return {"decode/" + types + "/d" + std::to_string(D) + "/c" + std::to_string(Columns),
+          [](const LightningArguments<In, Out> &arguments, int sequences) {
+            launchDecode<D, Columns>(arguments, sequences, anyLength);
+          },
+          std::is_same_v<Out, float> ? exactSums : roundedOutput, exactSums};
+}
+template <int D, typename In, typename Out>
+static Runner<In, Out> plainRunner(const std::string &types) {
+  return {"plain/" + types + "/d" + std::to_string(D),
+          [](const LightningArguments<In, Out> &arguments, int sequences) {
+            launchPlain<D>(arguments, sequences, 0);
+          },
+          std::is_same_v<Out, float> ? exactSums : roundedOutput, exactSums};
+}
+
+static void checkAll() {
+  check<128>(decodeRunner<128, 32, bf16, bf16>("bf16"));
+  check<128>(decodeRunner<128, 64, bf16, bf16>("bf16"));
+  check<128>(decodeRunner<128, 128, bf16, bf16>("bf16"));
+  check<64>(decodeRunner<64, 32, bf16, bf16>("bf16"));
+  check<64>(decodeRunner<64, 32, float, float>("f32"));
+  check<128>(decodeRunner<128, 32, float, float>("f32"));
+  check<128>(plainRunner<128, bf16, bf16>("bf16"));
+  check<128>(plainRunner<128, float, float>("f32"));
+  check<64>(plainRunner<64, float, float>("f32"));
+  check<96>(plainRunner<96, bf16, bf16>("bf16"));
+  check<256>(plainRunner<256, float, float>("f32"));
+  check<24>(plainRunner<24, float, float>("f32"));
+  check<10>(plainRunner<10, float, float>("f32"));
+  check<3>(plainRunner<3, float, float>("f32"));
+}
+
+//===- Time ---------------------------------------------------------------------------------===//
+
+static double copyRate = 0;
+
+static void row(const std::string &name, Times times, double bytes) {
+  double rate = bytes / (times.median * 1e-3);
+  std::printf("%-40s %9.2f us  (%.2f to %.2f)  %6.3f TB/s  %5.1f %% of copy\n", name.c_str(),
+              times.median * 1e3, times.low * 1e3, times.high * 1e3, rate * 1e-12,
+              100 * rate / copyRate);
+  std::fflush(stdout);
+}
+
+/// A step of `sequences` sequences of one row, 64 heads of 128, as one launch of a graph that walks
+/// through states of more bytes than L2 holds.
+template <int Columns> static void timeDecode(int sequences) {
+  constexpr int d = 128, heads = 64;
+  std::string name = "decode B" + std::to_string(sequences) + " columns " + std::to_string(Columns);
+  if (!wanted(name))
+    return;
+  int sets = std::max(2, 64 / sequences);
+  Batch<d, bf16, bf16> batch(
+      {std::vector<int>(sequences, 1), std::vector<int>(sequences, 1), heads, 0, true, 1.0f, true},
+      5);
+  size_t stateSize = size_t(batch.slotCount) * heads * d * d;
+  Buffer<float> states(std::vector<float>(stateSize * sets, 0.5f));
+  Times times = timeInGraph(
+      [&](cudaStream_t stream, int i) {
+        auto arguments = batch.arguments();
+        arguments.state = states.data() + stateSize * (i % sets);
+        launchDecode<d, Columns>(arguments, sequences, 1, stream);
+      },
+      2 * sets, 20);
+  row(name, times, double(sequences) * heads * (2.0 * d * d * 4 + 4.0 * d * 2));
+}
+
+static void timePlain(int length) {
+  constexpr int d = 128, heads = 64;
+  std::string name = "plain bf16 T" + std::to_string(length);
+  if (!wanted(name))
+    return;
+  Batch<d, bf16, bf16> batch({{length}, {0}, heads, 0, true, 1.0f, true}, 5);
+  Times times = timeOf([&] { launchPlain<d>(batch.arguments(), 1, 0); }, 2, 5);
+  row(name, times, double(length) * heads * d * 8);
+}
+
+static void timeAll() {
+  copyRate = copyBandwidth();
+  std::printf("copy %.3f TB/s\n", copyRate * 1e-12);
+  for (int sequences : {1, 2, 4, 16, 64}) {
+    timeDecode<32>(sequences);
+    timeDecode<64>(sequences);
+    timeDecode<128>(sequences);
+  }
+  timePlain(1024);
+  timePlain(8192);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2)
+    return std::fprintf(stderr, "lightning check|time [filter]\n"), 2;
+  filter = argc > 2 ? argv[2] : "";
+  cudaDeviceProp properties;
+  CHECK_CUDA(cudaGetDeviceProperties(&properties, 0));
+  std::printf("%s, %d multiprocessors\n", properties.name, properties.multiProcessorCount);
+  if (std::string(argv[1]) == "time")
+    timeAll();
+  else
+    checkAll();
+  if (!passed)
+    std::printf("FAILED\n");
+  return passed ? 0 : 1;
+}
