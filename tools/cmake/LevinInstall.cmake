@@ -54,7 +54,7 @@ levin_install_headers(runtime tools/common)
 install(FILES ${PROJECT_SOURCE_DIR}/runtime/capi/levin.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 set(tools)
-foreach(tool levin-run levin-inspect)
+foreach(tool levin-run levin-bench levin-inspect)
   if(TARGET ${tool})
     list(APPEND tools ${tool})
   endif()

@@ -15,6 +15,7 @@ RULES = {
     "codegen": (("codegen", "passes", "dialects", "runtime/artifact", "runtime/base"), True),
     "models": (("models", "dialects", "runtime/base", "runtime/weights"), True),
     "tools/levin-run": (("tools", "runtime"), False),
+    "tools/levin-bench": (("tools", "runtime"), False),
     "tools/levin-inspect": (("tools", "runtime"), False),
     "tools/common": (("tools", "runtime"), False),
 }
