@@ -2,3 +2,10 @@
 if(TARGET LevinArenaPlanner)
   levin_add_unit_test(ArenaPlannerTest ArenaPlannerTest.cpp LIBS LevinArenaPlanner)
 endif()
+
+# Parts of code generation that are tested by themselves.
+if(TARGET LevinCudaTemplates)
+  levin_add_tool(FunctorTest FunctorTest.cpp)
+  target_link_libraries(FunctorTest PRIVATE LevinCudaTemplates GTest::gtest GTest::gtest_main)
+  gtest_discover_tests(FunctorTest DISCOVERY_MODE PRE_TEST PROPERTIES LABELS unit)
+endif()

@@ -136,7 +136,7 @@ static Text comparison(arith::CmpFPredicate predicate, Texts x) {
   return llvm::formatv(/*Validate=*/false, format, x[0], x[1]).str();
 }
 
-/// Functions of CUDA's math library, and of numeric.cuh.  Divisions and roots are correctly rounded.
+/// Functions of the math library of CUDA and of numeric.cuh; quotients and roots are rounded right.
 static const char *functionFormat(Operation *op) {
   return llvm::TypeSwitch<Operation *, const char *>(op)
       .Case([](arith::AddFOp) { return "{0} + {1}"; })
@@ -248,7 +248,7 @@ std::string Writer::define(llvm::StringRef type, const std::string &value) {
 }
 
 std::string Writer::readOperand(unsigned argument, DType dtype, ElementFunctor::Shape kind) {
-  auto *known = llvm::find_if(operands, [&](const ElementFunctor::Operand &operand) {
+  auto known = llvm::find_if(operands, [&](const ElementFunctor::Operand &operand) {
     return operand.argument == argument && operand.shape == kind;
   });
   auto index = std::distance(operands.begin(), known);
@@ -398,11 +398,12 @@ std::optional<ElementFunctor> makeFunctor(mlir::func::FuncOp kernel, llvm::Array
       return std::nullopt;
   if (sums.empty() || writer.results.empty())
     return std::nullopt;
-  std::string rest = " {\n" + declarations(writer, sums.size()) +
-                     "  static __device__ __forceinline__ void apply(const float *sums, const "
-                     "float *operands,\n"
-                     "                                               float *results, int column) {\n" +
-                     writer.body + "  }\n};\n";
+  std::string rest =
+      " {\n" + declarations(writer, sums.size()) +
+      "  static __device__ __forceinline__ void apply(const float *sums, const "
+      "float *operands,\n"
+      "                                               float *results, int column) {\n" +
+      writer.body + "  }\n};\n";
   return ElementFunctor{"struct " + name.str() + rest, digestOf(rest), std::move(writer.operands),
                         std::move(writer.results)};
 }

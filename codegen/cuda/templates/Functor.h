@@ -42,7 +42,7 @@ struct ElementFunctor {
   };
 
   std::string source;
-  std::string digest; // of what it computes, for symbols: equal code has equal digests
+  std::string digest;            // of what it computes, for symbols: equal code has equal digests
   std::vector<Operand> operands; // in the order of apply()'s `operands`
   std::vector<Result> results;   // in the order of apply()'s `results`
 
