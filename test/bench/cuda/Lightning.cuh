@@ -6,6 +6,7 @@
 
 #include "codegen/cuda/kernels/lightning_decode.cuh"
 #include "codegen/cuda/kernels/lightning_plain.cuh"
+#include "codegen/cuda/kernels/lightning_prefill.cuh"
 
 #include <cstring>
 #include <memory>
@@ -77,6 +78,69 @@ void launchPlain(const LightningArguments<In, Out> &arguments, int sequences, in
   using Shape = kernels::LightningPlainShape<D>;
   dim3 grid(Shape::blocks, static_cast<unsigned>(arguments.heads), sequences);
   lightningPlainKernel<D, In, Out><<<grid, Shape::threads, 0, stream>>>(arguments, shortest);
+  CHECK_CUDA(cudaGetLastError());
+}
+
+template <int D, int Stages, bool Multicast>
+__global__ void __launch_bounds__(384, 1) __cluster_dims__(Multicast ? 2 : 1, 1, 1)
+    lightningPrefillKernel(const __grid_constant__ CUtensorMap joint,
+                           const __grid_constant__ CUtensorMap output,
+                           const __grid_constant__ kernels::lightning::PrefillArguments arguments) {
+  kernels::lightningPrefill<D, Stages, Multicast>(&joint, &joint, &joint, &output, arguments);
+}
+/// The map of a row-major bf16 matrix in boxes of 64 by 64.
+inline CUtensorMap mapOf(const bf16 *data, int64_t rows, int64_t columns) {
+  static const auto encode = [] {
+    void *function = nullptr;
+    cudaDriverEntryPointQueryResult result;
+    CHECK_CUDA(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
+                                                cudaEnableDefault, &result));
+    return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(function);
+  }();
+  CUtensorMap map;
+  cuuint64_t extents[2] = {cuuint64_t(columns), cuuint64_t(rows)}, strides[1] = {2u * columns};
+  cuuint32_t box[2] = {64, 64}, steps[2] = {1, 1};
+  if (encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<bf16 *>(data), extents, strides,
+             box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) != CUDA_SUCCESS) {
+    std::printf("cuTensorMapEncodeTiled failed\n");
+    std::exit(1);
+  }
+  return map;
+}
+/// q, k and v are parts of one tensor.
+template <int D, int Stages = kernels::LightningPrefillShape<D>::stages, bool Multicast = false>
+void launchPrefill(const LightningArguments<bf16, bf16> &a, int sequences, int64_t shortest,
+                   cudaStream_t stream = nullptr) {
+  using Shape = kernels::LightningPrefillShape<D, Stages>;
+  int head = int(a.q.head), columns = int(a.q.row);
+  CUtensorMap joint = mapOf(a.q.base, a.tokens, columns);
+  CUtensorMap output = mapOf(a.output, a.tokens, a.heads * D);
+  kernels::lightning::PrefillArguments arguments{{head, 0},
+                                                 {head, int(a.k.base - a.q.base)},
+                                                 {head, int(a.v.base - a.q.base)},
+                                                 a.slopes,
+                                                 a.state,
+                                                 a.starts,
+                                                 a.slots,
+                                                 a.past,
+                                                 a.output,
+                                                 int(a.heads),
+                                                 int(a.tokens),
+                                                 int(a.slotCount),
+                                                 sequences,
+                                                 int(shortest)};
+  static const int processors = [] {
+    CHECK_CUDA(cudaFuncSetAttribute(lightningPrefillKernel<D, Stages, Multicast>,
+                                    cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10));
+    cudaDeviceProp properties;
+    CHECK_CUDA(cudaGetDeviceProperties(&properties, 0));
+    return properties.multiProcessorCount;
+  }();
+  lightningPrefillKernel<D, Stages, Multicast>
+      <<<processors / Shape::halves * Shape::halves, 384, Shape::bytes(sequences), stream>>>(
+          joint, output, arguments);
   CHECK_CUDA(cudaGetLastError());
 }
 
@@ -207,7 +271,38 @@ public:
       std::printf("%-4s %-44s output %.2e state %.2e%s%s\n", ok ? "ok" : "FAIL", name.c_str(),
                   out.relative, held.relative, guard ? "" : " WROTE BEHIND THE OUTPUT",
                   others ? "" : " CHANGED ANOTHER SLOT");
+    if (!ok && !name.empty() && rows > 0)
+      explain(all, reference.output);
     return ok;
+  }
+  /// Where the output differs: errors of heads, and of rows and columns of the worst one.
+  void explain(const std::vector<Out> &all, const std::vector<double> &expected) const {
+    auto error = [&](int head, int row, int rowEnd, int column, int columnEnd) {
+      double square = 0, norm = 1e-300;
+      for (int r = row; r < std::min(rowEnd, rows); ++r)
+        for (int c = column; c < columnEnd; ++c) {
+          size_t at = (size_t(r) * shape.heads + head) * D + c;
+          double difference = double(float(all[at])) - expected[at];
+          square += difference * difference, norm += expected[at] * expected[at];
+        }
+      return std::sqrt(square / norm);
+    };
+    int worst = 0;
+    double worstError = 0;
+    std::printf("     heads");
+    for (int h = 0; h < shape.heads; ++h) {
+      double e = error(h, 0, rows, 0, D);
+      std::printf(" %.1e", e);
+      if (!(e <= worstError))
+        worst = h, worstError = e;
+    }
+    std::printf("\n     head %d, 16 columns each:", worst);
+    for (int c = 0; c < D; c += 16)
+      std::printf(" %.1e", error(worst, 0, rows, c, std::min(c + 16, D)));
+    std::printf("\n     8 rows each:");
+    for (int r = 0; r < std::min(rows, 160); r += 8)
+      std::printf(" %.1e", error(worst, r, r + 8, 0, D));
+    std::printf("\n");
   }
 
   BatchShape shape;

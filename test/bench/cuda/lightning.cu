@@ -114,6 +114,16 @@ static Runner<In, Out> plainRunner(const std::string &types) {
           std::is_same_v<Out, float> ? exactSums : roundedOutput, exactSums};
 }
 
+/// Prefill of sequences of two and more rows, decode of those of one.
+template <int D, int Stages, bool Multicast> static Runner<bf16, bf16> prefillRunner() {
+  return {"prefill/d" + std::to_string(D) + "/" + std::to_string(Stages) + (Multicast ? "m" : ""),
+          [](const LightningArguments<bf16, bf16> &arguments, int sequences) {
+            launchPrefill<D, Stages, Multicast>(arguments, sequences, 2);
+            launchDecode<D, 32>(arguments, sequences, 1);
+          },
+          2.6e-3, 2.6e-3};
+}
+
 static void checkAll() {
   check<128>(decodeRunner<128, 32, bf16, bf16>("bf16"));
   check<128>(decodeRunner<128, 64, bf16, bf16>("bf16"));
@@ -121,6 +131,11 @@ static void checkAll() {
   check<64>(decodeRunner<64, 32, bf16, bf16>("bf16"));
   check<64>(decodeRunner<64, 32, float, float>("f32"));
   check<128>(decodeRunner<128, 32, float, float>("f32"));
+  check<128>(prefillRunner<128, 3, false>());
+  check<64>(prefillRunner<64, 4, false>());
+  check<128>(prefillRunner<128, 4, false>());
+  check<128>(prefillRunner<128, 3, true>());
+  check<128>(prefillRunner<128, 4, true>());
   check<128>(plainRunner<128, bf16, bf16>("bf16"));
   check<128>(plainRunner<128, float, float>("f32"));
   check<64>(plainRunner<64, float, float>("f32"));
@@ -166,6 +181,27 @@ template <int Columns> static void timeDecode(int sequences) {
   row(name, times, double(sequences) * heads * (2.0 * d * d * 4 + 4.0 * d * 2));
 }
 
+template <int Stages, bool Multicast> static void timePrefill(int sequences, int length) {
+  constexpr int d = 128, heads = 64;
+  std::string name = "prefill B" + std::to_string(sequences) + " T" + std::to_string(length) +
+                     " stages " + std::to_string(Stages) + (Multicast ? " multicast" : "");
+  if (!wanted(name))
+    return;
+  std::vector<std::unique_ptr<Batch<d, bf16, bf16>>> batches; // together larger than L2
+  do
+    batches.push_back(std::make_unique<Batch<d, bf16, bf16>>(
+        BatchShape{std::vector<int>(sequences, length), {}, heads, 0, true, 1.0f, true}, 5));
+  while (int(batches.size()) * sequences * length < 8192);
+  launchPrefill<d, Stages, Multicast>(batches[0]->arguments(), sequences, 2);
+  Times times = timeInGraph(
+      [&](cudaStream_t stream, int i) {
+        launchPrefill<d, Stages, Multicast>(batches[i % batches.size()]->arguments(), sequences, 2,
+                                            stream);
+      },
+      int(batches.size()) * 2, 20);
+  row(name, times, double(sequences) * heads * (double(length) * d * 8 + d * d * 4));
+}
+
 static void timePlain(int length) {
   constexpr int d = 128, heads = 64;
   std::string name = "plain bf16 T" + std::to_string(length);
@@ -183,6 +219,13 @@ static void timeAll() {
     timeDecode<32>(sequences);
     timeDecode<64>(sequences);
     timeDecode<128>(sequences);
+  }
+  for (auto [sequences, length] :
+       {std::pair(1, 8192), {1, 1024}, {1, 32768}, {8, 4096}, {1, 131072}}) {
+    timePrefill<3, false>(sequences, length);
+    timePrefill<4, false>(sequences, length);
+    timePrefill<3, true>(sequences, length);
+    timePrefill<4, true>(sequences, length);
   }
   timePlain(1024);
   timePlain(8192);
