@@ -17,8 +17,10 @@ namespace levin::kernels {
 template <int Products, int Rows, int Columns, bool Vectors> struct SimtShape {
   static constexpr int products = Products, rows = Rows, columns = Columns;
   static constexpr bool vectors = Vectors;
-  static constexpr int threads = 256, depth = 16;
+  static constexpr int threads = 256, depth = 8;
   static constexpr int threadRows = Rows / 16, threadColumns = Columns / 16;
+  /// Blocks of a multiprocessor, for __launch_bounds__: as many as leave registers for the sums.
+  static constexpr int resident = Products * threadRows * threadColumns > 32 ? 1 : 2;
   static constexpr int rowVector = threadRows < 4 ? threadRows : 4;
   static constexpr int xStride = Rows + 4, wStride = Products * Columns + 4;
 };
@@ -55,17 +57,17 @@ __device__ __forceinline__ bool simtTile(const SimtProblem &problem, int tile, i
   return false;
 }
 
-/// A thread's share of a panel of `Rows` rows and 16 of k: four of k in every 64th row.
+/// A thread's share of a panel of `Rows` rows and 8 of k: four of k in every 128th row.
 template <int Rows, bool Vectors, class T> struct SimtPanel {
-  static constexpr int parts = (Rows + 63) / 64;
+  static constexpr int parts = (Rows + 127) / 128;
   float values[parts][4];
 
   /// Rows from `count` on, and k from `depth` on, are zeros.  `rows` is the first row's begin.
   __device__ __forceinline__ void load(const T *rows, int count, int64_t stride, int k, int depth) {
-    const int at = k + threadIdx.x % 4 * 4;
+    const int at = k + threadIdx.x % 2 * 4;
 #pragma unroll
     for (int part = 0; part < parts; ++part) {
-      const int row = part * 64 + threadIdx.x / 4;
+      const int row = part * 128 + threadIdx.x / 2;
 #pragma unroll
       for (int i = 0; i < 4; ++i)
         values[part][i] = 0.0f;
@@ -83,23 +85,23 @@ template <int Rows, bool Vectors, class T> struct SimtPanel {
       }
     }
   }
-  /// Stores transposed: [16 of k][stride], rows from `first` on.
+  /// Stores transposed: [8 of k][stride], rows from `first` on.
   __device__ __forceinline__ void store(float *panel, int stride, int first) const {
 #pragma unroll
     for (int part = 0; part < parts; ++part) {
-      const int row = part * 64 + threadIdx.x / 4;
+      const int row = part * 128 + threadIdx.x / 2;
       if (row < Rows)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          panel[(threadIdx.x % 4 * 4 + i) * stride + first + row] = values[part][i];
+          panel[(threadIdx.x % 2 * 4 + i) * stride + first + row] = values[part][i];
     }
   }
 };
 
 } // namespace detail
 
-/// The body of a kernel of Shape::threads threads and a grid of (blocks of columns, tiles): at
-/// least one tile for each Shape::rows rows, begun, of each expert.
+/// The body of a kernel of __launch_bounds__(Shape::threads, Shape::resident) and a grid of (blocks
+/// of columns, tiles): at least one tile for each Shape::rows rows, begun, of each expert.
 ///   tokens   X [rows, k];  weights  W [experts, n, k] for each product
 template <class Shape, class X, class W, class F>
 __device__ __forceinline__ void simtProduct(const X *tokens, const W *firstWeights,
