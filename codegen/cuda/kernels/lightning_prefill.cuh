@@ -13,15 +13,9 @@
 #ifndef LEVIN_CODEGEN_CUDA_KERNELS_LIGHTNING_PREFILL_CUH
 #define LEVIN_CODEGEN_CUDA_KERNELS_LIGHTNING_PREFILL_CUH
 
-#include "lightning_batch.cuh"
-#include "sm90.cuh"
+#include "lightning_work.cuh"
 
 namespace levin::kernels {
-
-/// The columns of q, k or v in its tensor: head h begins at h * head + offset.
-struct LightningColumns {
-  int head, offset;
-};
 
 /// What a CTA keeps in shared memory, for heads of D channels in a ring of `Stages` chunks.
 template <int D, int Stages = D == 128 ? 3 : 4> struct LightningPrefillShape {
@@ -36,70 +30,39 @@ template <int D, int Stages = D == 128 ? 3 : 4> struct LightningPrefillShape {
 
   /// Dynamic shared memory for a batch of `sequences`.
   static constexpr int bytes(int64_t sequences) {
-    return 1024 + order + 4 * (2 * static_cast<int>(sequences) + 4);
+    return 1024 + order + 4 * lightning::WorkList<halves>::words(static_cast<int>(sequences));
   }
 };
 
 namespace lightning {
-
-/// Arguments of the kernel beside its tensor maps.
-struct PrefillArguments {
-  LightningColumns q, k, v;
-  const float *slopes;
-  float *state;
-  const int32_t *starts, *slots, *past;
-  __nv_bfloat16 *output;
-  int heads, tokens, slotCount, sequences;
-  int shortest; // sequences of fewer rows are left to another kernel
-};
-
-/// Rows of one head of one sequence.
-struct Work {
-  int head, first, count, slot;
-  bool fresh;
-};
 
 template <int D, int Stages, bool Multicast> class Prefill {
 public:
   using Shape = LightningPrefillShape<D, Stages>;
   static_assert(!Multicast || Shape::halves == 2);
 
-  __device__ __forceinline__ Prefill(const PrefillArguments &arguments, char *shared)
-      : a(arguments), shared(shared), base(sm90::sharedAddress(shared)) {
-    order = reinterpret_cast<int *>(shared + Shape::order);
-    half = static_cast<int>(blockIdx.x) % Shape::halves;
-  }
+  __device__ __forceinline__ Prefill(const LightningPrefillArguments &arguments, char *shared)
+      : a(arguments), shared(shared), base(sm90::sharedAddress(shared)),
+        half(static_cast<int>(blockIdx.x) % Shape::halves),
+        list(arguments, reinterpret_cast<int *>(shared + Shape::order)) {}
 
-  /// Barriers, and the order of sequences: the longest first.
+  /// By all threads.
   __device__ __forceinline__ void prepare() {
-    int *lengths = order + a.sequences + 4;
-    for (int s = threadIdx.x; s < a.sequences; s += Shape::threads)
-      lengths[s] = rowsOf(s).y;
     if (threadIdx.x == 0) {
-      order[0] = 0;
       for (int i = 0; i < Shape::stages; ++i)
         sm90::initBarrier(full(i), 1), sm90::initBarrier(empty(i), Multicast ? 16 : 8);
       for (int i = 0; i < 2; ++i)
         sm90::initBarrier(scoresFull(i), 4), sm90::initBarrier(scoresEmpty(i), 4);
       sm90::fenceBarrierInit();
     }
-    __syncthreads();
-    for (int s = threadIdx.x; s < a.sequences; s += Shape::threads) {
-      int length = lengths[s], rank = 0;
-      if (length == 0 || length < a.shortest)
-        continue;
-      for (int other = 0; other < a.sequences; ++other)
-        rank += lengths[other] > length || (lengths[other] == length && other < s);
-      order[1 + rank] = s;
-      atomicAdd(order, 1);
-    }
+    list.prepare();
     __syncthreads();
   }
 
   __device__ __forceinline__ void produce(const CUtensorMap *q, const CUtensorMap *k,
                                           const CUtensorMap *v) {
     sm90::RingPosition<Shape::stages> ring;
-    forEachWork([&](const Work &work) {
+    list.forEach([&](const Work &work) {
       for (int row = 0; row < work.count; row += Shape::chunk) {
         if constexpr (Multicast)
           sm90::waitCluster(empty(ring.stage), ring.parity ^ 1);
@@ -136,7 +99,7 @@ public:
         sm90::swizzle128((16 * warp + lane / 8 % 2 * 8 + lane % 8) * 128 + lane / 16 * 16);
     sm90::RingPosition<Shape::stages> ring;
     sm90::RingPosition<2> buffer;
-    forEachWork([&](const Work &work) {
+    list.forEach([&](const Work &work) {
       const float slope = __ldg(a.slopes + work.head);
       float factors[32];
 #pragma unroll
@@ -190,18 +153,13 @@ public:
     // Of a tile of tokens by v: this thread's row of fragments 16 tokens by the warp's 16 columns.
     const uint32_t fragment =
         sm90::swizzle128((lane / 16 * 8 + lane % 8) * 128 + 32 * warp + lane / 8 % 2 * 16);
+    const StateFragment<D> state(a, half, thread);
     sm90::RingPosition<Shape::stages> ring;
     sm90::RingPosition<2> buffer;
-    forEachWork([&](const Work &work) {
+    list.forEach([&](const Work &work) {
       makeTables(work, thread);
-      float *const place = a.state + (int64_t(work.slot) * a.heads + work.head) * D * D +
-                           64 * half + 16 * warp + lane / 4;
       float s[D / 2];
-#pragma unroll
-      for (int i = 0; i < D / 2; ++i)
-        s[i] =
-            work.fresh ? 0.0f : __ldcs(place + (column + i / 4 * 8 + i % 2) * D + (i % 4 / 2) * 8);
-
+      state.begin(s, work);
       for (int begin = 0; begin < work.count; begin += Shape::chunk) {
         const int valid = min(work.count - begin, Shape::chunk);
         const bool tail = valid < Shape::chunk;
@@ -243,7 +201,7 @@ public:
         sm90::wgmmaCommit();
 
         uint32_t weighted[4][4];
-        weigh(weighted, v, table(tail ? 2 : 1), column);
+        weighValues(weighted, v, table(tail ? 2 : 1), column);
         sm90::wgmmaFence();
 #pragma unroll
         for (int j = 0; j < 4; ++j)
@@ -287,20 +245,19 @@ public:
           release(ring.stage);
         ring.advance(), buffer.advance();
       }
-#pragma unroll
-      for (int i = 0; i < D / 2; ++i)
-        __stcs(place + (column + i / 4 * 8 + i % 2) * D + (i % 4 / 2) * 8, s[i]);
+      if (work.last)
+        state.store(s, work);
     });
     if (thread == 0)
       sm90::storeWait<0>();
   }
 
 private:
-  const PrefillArguments &a;
+  const LightningPrefillArguments &a;
   char *const shared;
   const uint32_t base;
-  int *order; // how many sequences, then their numbers
-  int half;
+  const int half;
+  WorkList<Shape::halves> list;
 
   __device__ __forceinline__ uint32_t stage(int i) const { return base + i * Shape::stageBytes; }
   __device__ __forceinline__ uint32_t full(int i) const { return base + Shape::barriers + 16 * i; }
@@ -316,22 +273,6 @@ private:
   /// 0: lambda^(i+1); 1: lambda^(63-j); 2: lambda^(L-1-j) of the last chunk, zeros from L on.
   __device__ __forceinline__ float *table(int i) const {
     return reinterpret_cast<float *>(shared + Shape::tables) + i * Shape::chunk;
-  }
-
-  /// First row of sequence s, and how many.
-  __device__ __forceinline__ int2 rowsOf(int s) const {
-    int begin = min(max(__ldg(a.starts + s), 0), a.tokens);
-    return {begin, min(max(__ldg(a.starts + s + 1), begin), a.tokens) - begin};
-  }
-  /// Calls `f` for what this CTA does: one head of one sequence after the other.
-  template <typename F> __device__ __forceinline__ void forEachWork(F &&f) const {
-    const int total = order[0] * a.heads, step = static_cast<int>(gridDim.x) / Shape::halves;
-    for (int i = static_cast<int>(blockIdx.x) / Shape::halves; i < total; i += step) {
-      int s = order[1 + i / a.heads];
-      int2 rows = rowsOf(s);
-      int slot = min(max(__ldg(a.slots + s), 0), a.slotCount - 1);
-      f(Work{i % a.heads, rows.x, rows.y, slot, __ldg(a.past + s) <= 0});
-    }
   }
 
   /// Rows from `valid` on hold the next sequence or nothing: as zeros they add nothing to S.
@@ -352,18 +293,6 @@ private:
       for (int i = 0; i < 4; ++i) {
         int token = 16 * j + i / 2 * 8 + column;
         v[j][i] &= (token < valid ? 0xFFFFu : 0) | (token + 1 < valid ? 0xFFFF0000u : 0);
-      }
-  }
-  /// v times its weight of the table, rounded once more.
-  __device__ __forceinline__ static void
-  weigh(uint32_t (&weighted)[4][4], const uint32_t (&v)[4][4], const float *weights, int column) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        float2 w = *reinterpret_cast<const float2 *>(weights + 16 * j + i / 2 * 8 + column);
-        weighted[j][i] =
-            sm90::packBf16(sm90::lowBf16(v[j][i]) * w.x, sm90::highBf16(v[j][i]) * w.y);
       }
   }
   __device__ __forceinline__ void makeTables(const Work &work, int thread) const {
@@ -397,7 +326,7 @@ private:
 template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = false>
 __device__ __forceinline__ void lightningPrefill(const CUtensorMap *q, const CUtensorMap *k,
                                                  const CUtensorMap *v, const CUtensorMap *output,
-                                                 const lightning::PrefillArguments &arguments) {
+                                                 const LightningPrefillArguments &arguments) {
   extern __shared__ char dynamicShared[];
   const uint32_t misaligned = sm90::sharedAddress(dynamicShared) % 1024;
   lightning::Prefill<D, Stages, Multicast> prefill(arguments,

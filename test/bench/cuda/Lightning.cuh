@@ -7,6 +7,7 @@
 #include "codegen/cuda/kernels/lightning_decode.cuh"
 #include "codegen/cuda/kernels/lightning_plain.cuh"
 #include "codegen/cuda/kernels/lightning_prefill.cuh"
+#include "codegen/cuda/kernels/lightning_segments.cuh"
 
 #include <cstring>
 #include <memory>
@@ -85,8 +86,14 @@ template <int D, int Stages, bool Multicast>
 __global__ void __launch_bounds__(384, 1) __cluster_dims__(Multicast ? 2 : 1, 1, 1)
     lightningPrefillKernel(const __grid_constant__ CUtensorMap joint,
                            const __grid_constant__ CUtensorMap output,
-                           const __grid_constant__ kernels::lightning::PrefillArguments arguments) {
+                           const __grid_constant__ kernels::LightningPrefillArguments arguments) {
   kernels::lightningPrefill<D, Stages, Multicast>(&joint, &joint, &joint, &output, arguments);
+}
+template <int D>
+__global__ void __launch_bounds__(256, 1)
+    lightningSegmentsKernel(const __grid_constant__ CUtensorMap joint,
+                            const __grid_constant__ kernels::LightningPrefillArguments arguments) {
+  kernels::lightningSegments<D>(&joint, &joint, arguments);
 }
 /// The map of a row-major bf16 matrix in boxes of 64 by 64.
 inline CUtensorMap mapOf(const bf16 *data, int64_t rows, int64_t columns) {
@@ -110,37 +117,46 @@ inline CUtensorMap mapOf(const bf16 *data, int64_t rows, int64_t columns) {
   return map;
 }
 /// q, k and v are parts of one tensor.
+/// q, k and v are parts of one tensor.  Sequences are cut into at most `segments`.
 template <int D, int Stages = kernels::LightningPrefillShape<D>::stages, bool Multicast = false>
 void launchPrefill(const LightningArguments<bf16, bf16> &a, int sequences, int64_t shortest,
-                   cudaStream_t stream = nullptr) {
+                   cudaStream_t stream = nullptr, int segments = 1) {
   using Shape = kernels::LightningPrefillShape<D, Stages>;
-  int head = int(a.q.head), columns = int(a.q.row);
-  CUtensorMap joint = mapOf(a.q.base, a.tokens, columns);
-  CUtensorMap output = mapOf(a.output, a.tokens, a.heads * D);
-  kernels::lightning::PrefillArguments arguments{{head, 0},
-                                                 {head, int(a.k.base - a.q.base)},
-                                                 {head, int(a.v.base - a.q.base)},
-                                                 a.slopes,
-                                                 a.state,
-                                                 a.starts,
-                                                 a.slots,
-                                                 a.past,
-                                                 a.output,
-                                                 int(a.heads),
-                                                 int(a.tokens),
-                                                 int(a.slotCount),
-                                                 sequences,
-                                                 int(shortest)};
+  using SegmentsShape = kernels::LightningSegmentsShape<D>;
   static const int processors = [] {
     CHECK_CUDA(cudaFuncSetAttribute(lightningPrefillKernel<D, Stages, Multicast>,
+                                    cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10));
+    CHECK_CUDA(cudaFuncSetAttribute(lightningSegmentsKernel<D>,
                                     cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10));
     cudaDeviceProp properties;
     CHECK_CUDA(cudaGetDeviceProperties(&properties, 0));
     return properties.multiProcessorCount;
   }();
+  static Buffer<float> scratch(size_t(256) << 20 >> 2);
+  if (segments > 1 && size_t(sequences) * a.heads * segments * D * D > scratch.size()) {
+    std::printf("too little scratch\n");
+    std::exit(1);
+  }
+  int head = int(a.q.head);
+  kernels::LightningPrefillArguments arguments;
+  arguments.q = {head, 0};
+  arguments.k = {head, int(a.k.base - a.q.base)};
+  arguments.v = {head, int(a.v.base - a.q.base)};
+  arguments.slopes = a.slopes, arguments.state = a.state;
+  arguments.starts = a.starts, arguments.slots = a.slots, arguments.past = a.past;
+  arguments.output = a.output, arguments.scratch = scratch.data();
+  arguments.heads = int(a.heads), arguments.tokens = int(a.tokens);
+  arguments.slotCount = int(a.slotCount), arguments.sequences = sequences;
+  arguments.shortest = int(shortest), arguments.segments = segments;
+  CUtensorMap joint = mapOf(a.q.base, a.tokens, a.q.row);
+  CUtensorMap output = mapOf(a.output, a.tokens, a.heads * D);
+  const int grid = processors / Shape::halves * Shape::halves;
+  if (segments > 1)
+    lightningSegmentsKernel<D>
+        <<<grid, SegmentsShape::threads, SegmentsShape::bytes(sequences), stream>>>(joint,
+                                                                                    arguments);
   lightningPrefillKernel<D, Stages, Multicast>
-      <<<processors / Shape::halves * Shape::halves, 384, Shape::bytes(sequences), stream>>>(
-          joint, output, arguments);
+      <<<grid, Shape::threads, Shape::bytes(sequences), stream>>>(joint, output, arguments);
   CHECK_CUDA(cudaGetLastError());
 }
 

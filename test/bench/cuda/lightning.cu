@@ -86,6 +86,7 @@ template <int D, typename In, typename Out> static void check(const Runner<In, O
     mixture.padding = 0;
     checkBatch<D>(runner, "mixture, plain", mixture, ++seed);
     checkBatch<D>(runner, "nothing", {{0, 0}, {0, 3}, 2, 9}, ++seed);
+    checkBatch<D>(runner, "long ones", {{5000, 1537, 2048}, {3, 0, 5}, 3, 11}, ++seed);
     checkSplits<D>(runner, 131, 1, ++seed);
     checkSplits<D>(runner, 400, 37, ++seed);
   } else {
@@ -115,10 +116,12 @@ static Runner<In, Out> plainRunner(const std::string &types) {
 }
 
 /// Prefill of sequences of two and more rows, decode of those of one.
-template <int D, int Stages, bool Multicast> static Runner<bf16, bf16> prefillRunner() {
-  return {"prefill/d" + std::to_string(D) + "/" + std::to_string(Stages) + (Multicast ? "m" : ""),
-          [](const LightningArguments<bf16, bf16> &arguments, int sequences) {
-            launchPrefill<D, Stages, Multicast>(arguments, sequences, 2);
+template <int D, int Stages, bool Multicast>
+static Runner<bf16, bf16> prefillRunner(int segments = 1) {
+  return {"prefill/d" + std::to_string(D) + "/" + std::to_string(Stages) + (Multicast ? "m" : "") +
+              (segments > 1 ? "/segments" : ""),
+          [=](const LightningArguments<bf16, bf16> &arguments, int sequences) {
+            launchPrefill<D, Stages, Multicast>(arguments, sequences, 2, nullptr, segments);
             launchDecode<D, 32>(arguments, sequences, 1);
           },
           2.6e-3, 2.6e-3};
@@ -136,6 +139,9 @@ static void checkAll() {
   check<128>(prefillRunner<128, 4, false>());
   check<128>(prefillRunner<128, 3, true>());
   check<128>(prefillRunner<128, 4, true>());
+  check<128>(prefillRunner<128, 3, false>(2));
+  check<128>(prefillRunner<128, 3, true>(5));
+  check<64>(prefillRunner<64, 4, false>(3));
   check<128>(plainRunner<128, bf16, bf16>("bf16"));
   check<128>(plainRunner<128, float, float>("f32"));
   check<64>(plainRunner<64, float, float>("f32"));
@@ -181,10 +187,13 @@ template <int Columns> static void timeDecode(int sequences) {
   row(name, times, double(sequences) * heads * (2.0 * d * d * 4 + 4.0 * d * 2));
 }
 
-template <int Stages, bool Multicast> static void timePrefill(int sequences, int length) {
-  constexpr int d = 128, heads = 64;
+template <int Stages, bool Multicast>
+static void timePrefill(int sequences, int length, int heads = 64, int segments = 1) {
+  constexpr int d = 128;
   std::string name = "prefill B" + std::to_string(sequences) + " T" + std::to_string(length) +
-                     " stages " + std::to_string(Stages) + (Multicast ? " multicast" : "");
+                     " stages " + std::to_string(Stages) + (Multicast ? " multicast" : "") +
+                     (heads == 64 ? "" : " heads " + std::to_string(heads)) +
+                     (segments == 1 ? "" : " segments " + std::to_string(segments));
   if (!wanted(name))
     return;
   std::vector<std::unique_ptr<Batch<d, bf16, bf16>>> batches; // together larger than L2
@@ -192,11 +201,11 @@ template <int Stages, bool Multicast> static void timePrefill(int sequences, int
     batches.push_back(std::make_unique<Batch<d, bf16, bf16>>(
         BatchShape{std::vector<int>(sequences, length), {}, heads, 0, true, 1.0f, true}, 5));
   while (int(batches.size()) * sequences * length < 8192);
-  launchPrefill<d, Stages, Multicast>(batches[0]->arguments(), sequences, 2);
+  launchPrefill<d, Stages, Multicast>(batches[0]->arguments(), sequences, 2, nullptr, segments);
   Times times = timeInGraph(
       [&](cudaStream_t stream, int i) {
         launchPrefill<d, Stages, Multicast>(batches[i % batches.size()]->arguments(), sequences, 2,
-                                            stream);
+                                            stream, segments);
       },
       int(batches.size()) * 2, 20);
   row(name, times, double(sequences) * heads * (double(length) * d * 8 + d * d * 4));
@@ -227,6 +236,10 @@ static void timeAll() {
     timePrefill<3, true>(sequences, length);
     timePrefill<4, true>(sequences, length);
   }
+  for (int heads : {8, 16, 32})
+    for (int segments : {1, 2, 4, 8})
+      if (heads * segments <= 64)
+        timePrefill<3, false>(1, 8192, heads, segments);
   timePlain(1024);
   timePlain(8192);
 }
