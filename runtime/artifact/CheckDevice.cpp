@@ -33,7 +33,8 @@ Status checkBindingIndex(uint32_t binding, const Export &exported, const Path &p
 
 // What cuTensorMapEncodeTiled asks for.
 Status checkMap(const TensorMap &map, const Export &exported, const Path &path) {
-  LEVIN_RETURN_IF_ERROR(checkBindingIndex(map.binding, exported, Path(path, "binding")));
+  if (exported.scratchBytes == 0 || map.binding != exported.written.size())
+    LEVIN_RETURN_IF_ERROR(checkBindingIndex(map.binding, exported, Path(path, "binding")));
   LEVIN_RETURN_IF_ERROR(checkDType(map.dtype, Path(path, "dtype")));
   size_t rank = map.extents.size();
   if (rank < 1 || rank > limits::mapRank || map.strides.size() != rank - 1 ||
@@ -146,11 +147,13 @@ Status checkDeviceBindings(const Export &exported, std::span<const uint64_t> siz
   for (const DeviceLaunch &launch : exported.launches)
     for (const TensorMap &map : launch.tensorMaps) {
       auto end = endOf(map);
-      if (!end || *end > sizes[map.binding])
+      bool isScratch = map.binding == exported.written.size();
+      uint64_t size = isScratch ? exported.scratchBytes : sizes[map.binding];
+      if (!end || *end > size)
         return Path(path, "bindings", map.binding)
             .refuse(bad, "a box of '{}' leaves the binding", exported.name)
             .note("have", end ? fmt::format("{} bytes", *end) : "more than 2^64 bytes")
-            .note("need", fmt::format("within {}", sizes[map.binding]));
+            .note("need", fmt::format("within {}", size));
     }
   if (!exported.product)
     return {};

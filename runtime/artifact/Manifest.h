@@ -118,7 +118,7 @@ struct Parameter {
 
 /// A box of a binding that the copy engine of a GPU moves: the arguments of cuTensorMapEncodeTiled.
 struct TensorMap {
-  uint32_t binding = 0;
+  uint32_t binding = 0; // the number of bindings: the scratch bytes of the export
   DType dtype = DType::Invalid;
   uint32_t swizzle = 0;          // bytes: 0, 32, 64 or 128
   uint64_t offset = 0;           // bytes from the begin of the binding

@@ -54,8 +54,18 @@ const Corruption corruptions[] = {
      }},
     {"scalars", E::ArtifactLimit, "the kernel has too many arguments",
      [](Manifest &m) { launch(m).scalars.resize(65); }},
-    {"map_binding", E::ArtifactIndex, "tensor_maps[0].binding: 2 is no index into 2 bindings",
-     [](Manifest &m) { map(m).binding = 2; }},
+    {"map_binding", E::ArtifactIndex, "tensor_maps[0].binding: 3 is no index into 2 bindings",
+     [](Manifest &m) { map(m).binding = 3; }},
+    {"map_no_scratch", E::ArtifactIndex, "tensor_maps[0].binding: 2 is no index into 2 bindings",
+     [](Manifest &m) {
+       map(m).binding = 2;
+       scale(m).scratchBytes = 0;
+     }},
+    {"map_leaves_scratch", E::ArtifactLaunch, "have: 1040 bytes",
+     [](Manifest &m) {
+       map(m).binding = 2;
+       map(m).extents = {260};
+     }},
     {"map_dtype", E::ArtifactEnum, "tensor_maps[0].dtype",
      [](Manifest &m) { map(m).dtype = DType(99); }},
     {"map_rank", E::ArtifactLaunch, "have: 1 extents, 1 strides, 1 sides",
