@@ -14,6 +14,7 @@ void addTokenize(tool::CommandLine &line);
 void addRender(tool::CommandLine &line);
 void addCall(tool::CommandLine &line);
 void addCheck(tool::CommandLine &line);
+void addCompare(tool::CommandLine &line);
 void addDoctor(tool::CommandLine &line);
 
 } // namespace levin::run

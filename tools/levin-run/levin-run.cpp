@@ -16,6 +16,7 @@ int main(int argc, char **argv) {
   run::addRender(line);
   run::addCall(line);
   run::addCheck(line);
+  run::addCompare(line);
   run::addDoctor(line);
   line.root().epilogue("levin-run SUBCOMMAND --help tells more.");
   try {
