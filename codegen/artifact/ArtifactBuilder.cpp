@@ -133,31 +133,22 @@ Status ManifestBuilder::addWeightFiles(const std::vector<uint32_t> &used) {
   return {};
 }
 
-// One executable; the most capable processors first, so that the first variant that runs is best.
 void ManifestBuilder::addCode() {
-  if (input.code->kernels.empty())
-    return;
-  Executable executable;
-  for (const host::HostKernel &kernel : input.code->kernels) {
-    exports[kernel.name] = static_cast<uint32_t>(executable.exports.size());
-    executable.exports.push_back({kernel.name, kernel.written, 64, kernel.stackBytes});
+  for (const CompiledExecutable &code : input.code) {
+    if (code.kernels.empty())
+      continue;
+    Executable executable;
+    for (const CompiledKernel &kernel : code.kernels) {
+      if (contents.manifest.executables.empty())
+        exports[kernel.exported.name] = static_cast<uint32_t>(executable.exports.size());
+      executable.exports.push_back(kernel.exported);
+    }
+    for (const CompiledVariant &variant : code.variants) {
+      executable.variants.push_back(variant.variant);
+      executable.variants.back().segment = addSegment(variant.bytes);
+    }
+    contents.manifest.executables.push_back(std::move(executable));
   }
-  std::vector<const host::HostCode *> variants;
-  for (const host::HostCode &code : input.code->variants)
-    variants.push_back(&code);
-  auto capability = [](const host::HostCode *code) {
-    auto all = host::hostTargets();
-    return std::find_if(
-               all.begin(), all.end(),
-               [&](const host::HostTarget &target) { return target.name == code->target.name; }) -
-           all.begin();
-  };
-  std::sort(variants.begin(), variants.end(),
-            [&](auto *a, auto *b) { return capability(a) > capability(b); });
-  for (const host::HostCode *code : variants)
-    executable.variants.push_back(
-        {code->target.name, CodeKind::HostElf, addSegment(code->elf), code->target.cpuFeatures});
-  contents.manifest.executables.push_back(std::move(executable));
 }
 
 // The three arenas, whose places in the list are those of the kinds.
@@ -169,9 +160,13 @@ void ManifestBuilder::addArenas() {
       uint64_t &size = sizes[static_cast<unsigned>(arena.getKind()) - 1];
       size = std::max(size, static_cast<uint64_t>(arena.getExtent()[0]));
     }
-  contents.manifest.arenas = {{ArenaKind::Parameters, sizes[0], 64},
-                              {ArenaKind::State, sizes[1], 64},
-                              {ArenaKind::Workspace, sizes[2], 64}};
+  uint32_t alignment = 64;
+  for (const CompiledExecutable &code : input.code)
+    for (const CompiledKernel &kernel : code.kernels)
+      alignment = std::max(alignment, kernel.exported.minAlignment);
+  contents.manifest.arenas = {{ArenaKind::Parameters, sizes[0], alignment},
+                              {ArenaKind::State, sizes[1], alignment},
+                              {ArenaKind::Workspace, sizes[2], alignment}};
 }
 
 // The most bytes of workspace that are alive at one command.
@@ -302,10 +297,10 @@ void ManifestBuilder::addModel() {
 
 } // namespace
 
-Status setLaunchGrids(mlir::ModuleOp module, const host::HostModule &code) {
-  std::map<llvm::StringRef, const host::HostKernel *> kernels;
-  for (const host::HostKernel &kernel : code.kernels)
-    kernels[kernel.name] = &kernel;
+Status setLaunchGrids(mlir::ModuleOp module, const CompiledExecutable &code) {
+  std::map<llvm::StringRef, const CompiledKernel *> kernels;
+  for (const CompiledKernel &kernel : code.kernels)
+    kernels[kernel.exported.name] = &kernel;
   Status status;
   module.walk([&](exec::LaunchOp launch) {
     auto known = kernels.find(launch.getKernel().getLeafReference());

@@ -2,8 +2,8 @@
 #ifndef LEVIN_CODEGEN_ARTIFACT_ARTIFACTBUILDER_H
 #define LEVIN_CODEGEN_ARTIFACT_ARTIFACTBUILDER_H
 
+#include "codegen/artifact/CompiledCode.h"
 #include "codegen/artifact/WeightIndex.h"
-#include "codegen/host/HostCodegen.h"
 #include "runtime/artifact/Manifest.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -17,7 +17,7 @@ namespace levin::artifact {
 
 struct ArtifactInput {
   mlir::ModuleOp module;                                   // planned, with the grids of its kernels
-  const host::HostModule *code = nullptr;                  // all kernels of the module
+  std::vector<CompiledExecutable> code;                    // first that of the module's kernels
   const WeightIndex *weights = nullptr;                    // what parameters are made of
   std::vector<std::pair<std::string, std::string>> assets; // name and content
   Producer producer;                                       // no paths, no times
@@ -35,7 +35,7 @@ struct ArtifactContents {
 using DigestProgress = std::function<void(uint64_t done, uint64_t total)>;
 
 /// Sets the grid of every launch to that of its compiled kernel.  LV9001 if one was not compiled.
-Status setLaunchGrids(mlir::ModuleOp module, const host::HostModule &code);
+Status setLaunchGrids(mlir::ModuleOp module, const CompiledExecutable &code);
 
 /// The bytes of weight files that the parameters of `module` come from.
 Result<uint64_t> weightFileBytes(mlir::ModuleOp module, const WeightIndex &weights);

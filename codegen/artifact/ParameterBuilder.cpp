@@ -10,6 +10,8 @@
 namespace levin::artifact {
 
 DType dtypeOf(mlir::Type element) {
+  if (llvm::isa<mlir::Float8E4M3FNType>(element))
+    return DType::F8E4M3;
   if (element.isBF16())
     return DType::BF16;
   if (element.isF16())

@@ -53,6 +53,8 @@ std::string sourceText(const Parameter &parameter) {
   if (auto *bytes = std::get_if<SegmentBytes>(&parameter.source))
     return fmt::format("{} bytes of segment {}", bytes->size, bytes->segment);
   const Pieces &source = std::get<Pieces>(parameter.source);
+  if (source.pieces.empty())
+    return "random";
   if (source.pieces.size() == 1)
     return pieceText(source.pieces[0]);
   const char *join = source.join == Join::Stack ? "stack" : "concat";

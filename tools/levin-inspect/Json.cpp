@@ -83,26 +83,64 @@ static OrderedJson memory(const Artifact &artifact) {
   return {{"arenas", arenas}, {"total_bytes", total}, {"programs", programs}};
 }
 
+static OrderedJson launchJson(const DeviceLaunch &launch) {
+  OrderedJson maps = OrderedJson::array();
+  for (const TensorMap &map : launch.tensorMaps)
+    maps.push_back({{"binding", map.binding},
+                    {"type", nameOf(map.dtype)},
+                    {"swizzle", map.swizzle},
+                    {"offset", map.offset},
+                    {"extents", map.extents},
+                    {"strides", map.strides},
+                    {"box", map.box}});
+  return {{"symbol", launch.symbol},
+          {"grid", launch.grid},
+          {"block", launch.block},
+          {"cluster", launch.cluster},
+          {"blocks_per_processor", launch.blocksPerProcessor},
+          {"shared_bytes", launch.sharedBytes},
+          {"static_shared_bytes", launch.staticSharedBytes},
+          {"registers", launch.registers},
+          {"spill_bytes", launch.spillBytes},
+          {"concurrent", launch.concurrent},
+          {"programmatic", launch.programmatic},
+          {"scalars", launch.scalars},
+          {"tensor_maps", maps}};
+}
+
+static OrderedJson exportJson(const Export &exported) {
+  OrderedJson json = {{"name", exported.name},
+                      {"written", exported.written},
+                      {"min_alignment", exported.minAlignment},
+                      {"stack_bytes", exported.stackBytes}};
+  OrderedJson launches = OrderedJson::array();
+  for (const DeviceLaunch &launch : exported.launches)
+    launches.push_back(launchJson(launch));
+  if (!launches.empty())
+    json.update({{"scratch_bytes", exported.scratchBytes}, {"launches", launches}});
+  if (const auto &product = exported.product)
+    json["product"] = {{"m", product->m}, {"n", product->n}, {"k", product->k}};
+  return json;
+}
+
 static OrderedJson kernels(const Artifact &artifact) {
   OrderedJson json = OrderedJson::array();
   for (const Executable &executable : artifact.manifest().executables) {
     OrderedJson exports = OrderedJson::array(), variants = OrderedJson::array();
     for (const Export &exported : executable.exports)
-      exports.push_back({{"name", exported.name},
-                         {"written", exported.written},
-                         {"min_alignment", exported.minAlignment},
-                         {"stack_bytes", exported.stackBytes}});
+      exports.push_back(exportJson(exported));
     for (const Variant &variant : executable.variants) {
       std::span<const std::byte> code = artifact.segmentBytes(variant.segment);
-      std::map<std::string, uint64_t> all = codeSizes(code);
-      OrderedJson sizes = OrderedJson::object();
-      for (const Export &exported : executable.exports)
-        sizes[exported.name] = all.at(exported.name);
-      variants.push_back({{"target", variant.target},
-                          {"segment", variant.segment},
-                          {"bytes", code.size()},
-                          {"cpu_features", variant.cpuFeatures},
-                          {"code_bytes", sizes}});
+      OrderedJson json = {
+          {"target", variant.target}, {"segment", variant.segment}, {"bytes", code.size()}};
+      if (variant.kind == CodeKind::HostElf) {
+        std::map<std::string, uint64_t> all = codeSizes(code);
+        OrderedJson sizes = OrderedJson::object();
+        for (const Export &exported : executable.exports)
+          sizes[exported.name] = all.at(exported.name);
+        json.update({{"cpu_features", variant.cpuFeatures}, {"code_bytes", sizes}});
+      }
+      variants.push_back(std::move(json));
     }
     json.push_back({{"exports", exports}, {"variants", variants}});
   }

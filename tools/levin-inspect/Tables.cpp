@@ -146,8 +146,51 @@ static std::string bindingsText(const Export &exported) {
   return fmt::format("{} ({} written)", exported.written.size(), written);
 }
 
+static std::string extentText(const std::array<uint32_t, 3> &extent) {
+  std::string text = fmt::format("{}", extent[0]);
+  for (size_t i = 1; i < 3 && (extent[1] > 1 || extent[2] > 1); ++i)
+    text += fmt::format("x{}", extent[i]);
+  return text;
+}
+
+// The kernels of a GPU: a row for each launch.
+static void printDeviceKernels(const Executable &executable, Output &out) {
+  Table table;
+  table.column("kernel").column("launch").column("grid", right).column("block", right);
+  table.column("cluster", right).column("registers", right).column("shared", right);
+  table.column("spills", right).column("scratch", right);
+  for (const Export &exported : executable.exports) {
+    if (exported.product)
+      table.row(
+          {exported.name, "cuBLASLt",
+           fmt::format("{}x{}x{}", exported.product->m, exported.product->n, exported.product->k),
+           "", "", "", "", "", ""});
+    for (const DeviceLaunch &launch : exported.launches) {
+      bool first = &launch == exported.launches.data();
+      table.row({first ? exported.name : "", launch.symbol + (launch.concurrent ? " (beside)" : ""),
+                 launch.blocksPerProcessor ? fmt::format("{} each", launch.blocksPerProcessor)
+                                           : extentText(launch.grid),
+                 extentText(launch.block), extentText(launch.cluster),
+                 fmt::format("{}", launch.registers),
+                 humanBytes(uint64_t(launch.sharedBytes) + launch.staticSharedBytes),
+                 humanBytes(launch.spillBytes), first ? humanBytes(exported.scratchBytes) : ""});
+    }
+  }
+  print(out, table);
+}
+
 static void printKernels(const Artifact &artifact, Output &out) {
   for (const Executable &executable : artifact.manifest().executables) {
+    if (executable.variants.front().kind != CodeKind::HostElf) {
+      printDeviceKernels(executable, out);
+      for (const Variant &variant : executable.variants)
+        out.print("{}: {}\n", variant.target,
+                  humanBytes(artifact.segmentBytes(variant.segment).size()));
+      out.print("This is code for a GPU: it can read and write all memory that its process has "
+                "there.  Run only what\nyou compiled or what a key that you trust has signed "
+                "(--require-signature).\n\n");
+      continue;
+    }
     Table table;
     table.column("kernel").column("bindings").column("stack", right);
     std::vector<std::map<std::string, uint64_t>> sizes;
