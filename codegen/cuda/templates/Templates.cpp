@@ -5,7 +5,11 @@
 namespace levin::cuda {
 
 llvm::ArrayRef<const KernelTemplate *> cudaKernelTemplates() {
-  static const std::vector<const KernelTemplate *> templates{};
+  static const std::vector<const KernelTemplate *> templates{
+      &templates::lightning(),
+      &templates::gemm(),
+      &templates::gemmSimt(),
+  };
   return templates;
 }
 

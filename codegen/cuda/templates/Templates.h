@@ -6,6 +6,10 @@
 
 namespace levin::cuda::templates {
 
+const KernelTemplate &gemm();
+const KernelTemplate &gemmSimt();
+const KernelTemplate &lightning();
+
 } // namespace levin::cuda::templates
 
 #endif // LEVIN_CODEGEN_CUDA_TEMPLATES_TEMPLATES_H
