@@ -276,7 +276,7 @@ static bool isUpdateOf(mlir::Value yielded, mlir::Value argument) {
 
 /// Gives what a loop carries buffers that stay the same in all turns: `inits` are copied there
 /// before the loop, `yields` after each turn.  Memory that a turn makes can then be reused by the
-/// next, which `allocateOnStack` does.
+/// next, which `allocateOnEntry` does.
 static mlir::LogicalResult keepInPlace(mlir::Operation *loop,
                                        mlir::MutableArrayRef<mlir::OpOperand> inits,
                                        mlir::Block::BlockArgListType carried,
@@ -346,9 +346,9 @@ static std::array<int64_t, 3> takeGridPoint(mlir::func::FuncOp function) {
   return grid;
 }
 
-/// Buffers of a kernel live on the stack, made once on entry: heap memory would need a run-time
-/// library.
-static mlir::LogicalResult allocateOnStack(mlir::func::FuncOp function) {
+/// Buffers of a kernel are made once on entry, on the stack unless it has another place for them:
+/// heap memory would need a run-time library.
+static mlir::LogicalResult allocateOnEntry(mlir::func::FuncOp function, bool stack) {
   llvm::SmallVector<mlir::memref::AllocOp> allocations;
   function.walk([&](mlir::memref::AllocOp op) { allocations.push_back(op); });
   for (mlir::memref::AllocOp op : allocations) {
@@ -366,8 +366,12 @@ static mlir::LogicalResult allocateOnStack(mlir::func::FuncOp function) {
       extent = *bound;
     }
     auto largest = mlir::MemRefType::get(shape, type.getElementType());
-    mlir::Value buffer = mlir::memref::AllocaOp::create(builder, op.getLoc(), largest,
-                                                        builder.getI64IntegerAttr(64));
+    mlir::IntegerAttr alignment = builder.getI64IntegerAttr(64);
+    mlir::Value buffer;
+    if (stack)
+      buffer = mlir::memref::AllocaOp::create(builder, op.getLoc(), largest, alignment);
+    else
+      buffer = mlir::memref::AllocOp::create(builder, op.getLoc(), largest, alignment);
     if (largest != type) {
       builder.setInsertionPoint(op);
       llvm::SmallVector<mlir::OpFoldResult> zeros(shape.size(), builder.getIndexAttr(0)),
@@ -397,7 +401,8 @@ static void expandCopies(mlir::func::FuncOp function) {
 }
 
 mlir::FailureOr<GenericKernel> lowerGenericKernel(mlir::func::FuncOp kernel, llvm::StringRef name,
-                                                  const KernelSignature &signature) {
+                                                  const KernelSignature &signature,
+                                                  const GenericOptions &options) {
   if (mlir::failed(decomposeAll(kernel)) || mlir::failed(decomposeAggregates(kernel)))
     return mlir::failure();
   if (mlir::failed(runPasses(kernel, [](mlir::OpPassManager &manager) {
@@ -410,7 +415,7 @@ mlir::FailureOr<GenericKernel> lowerGenericKernel(mlir::func::FuncOp kernel, llv
     return mlir::failure();
   allowReassociation(kernel);
   GenericKernel result;
-  result.tiled = tileKernel(kernel, signature);
+  result.tiled = options.tile && tileKernel(kernel, signature);
   mlir::OpBuilder builder(kernel.getContext());
   result.function = createBufferKernel(builder, kernel, name, signature);
   moveIntoBuffers(kernel, result.function, signature);
@@ -422,7 +427,7 @@ mlir::FailureOr<GenericKernel> lowerGenericKernel(mlir::func::FuncOp kernel, llv
     result.grid = takeGridPoint(result.function);
   if (mlir::failed(keepLoopsInPlace(result.function)))
     return mlir::failure();
-  if (mlir::failed(allocateOnStack(result.function)))
+  if (mlir::failed(allocateOnEntry(result.function, options.stack)))
     return mlir::failure();
   expandCopies(result.function);
   return result;

@@ -14,11 +14,19 @@ struct GenericKernel {
   bool tiled; // else the grid is one point
 };
 
+struct GenericOptions {
+  /// Tile the last op; off, the body does the work of all points, op by op.
+  bool tile = true;
+  /// Buffers are memref.alloca; off, they are memref.alloc of static shape on entry.
+  bool stack = true;
+};
+
 /// Decomposes `kernel`, tiles its last op with all others fused into the tiles, and bufferises it
 /// into a function `name` beside it.  What cannot be tiled as one runs in one piece.  `kernel` is
 /// consumed.
 mlir::FailureOr<GenericKernel> lowerGenericKernel(mlir::func::FuncOp kernel, llvm::StringRef name,
-                                                  const KernelSignature &signature);
+                                                  const KernelSignature &signature,
+                                                  const GenericOptions &options = {});
 
 } // namespace levin::host
 

@@ -1,5 +1,6 @@
 // Runs passes on a file: mlir-opt with the project's dialects and passes, plugins that fail loudly
 // and a command line that says what is wrong with it.
+#include "codegen/cuda/Passes.h"
 #include "codegen/host/Passes.h"
 #include "dialects/Dialects.h"
 #include "dialects/Version.h"
@@ -28,6 +29,7 @@ static void registerPasses() {
   levin::interfaces::registerInterfacesPasses();
   levin::registerLevinPasses();
   levin::host::registerHostCodegenPasses();
+  levin::cuda::registerCudaCodegenPasses();
 }
 
 int main(int argc, char **argv) {

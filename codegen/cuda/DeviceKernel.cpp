@@ -1,0 +1,26 @@
+#include "codegen/cuda/DeviceKernel.h"
+
+#include "codegen/cuda/GenericKernel.h"
+
+namespace levin::cuda {
+
+mlir::FailureOr<DeviceKernel> emitDeviceKernel(mlir::func::FuncOp kernel, const CudaTarget &target,
+                                               bool templates) {
+  DeviceKernel result;
+  result.signature = host::signatureOf(kernel);
+  if (templates)
+    for (const KernelTemplate *candidate : cudaKernelTemplates())
+      if (auto plan = candidate->plan(kernel, target)) {
+        result.method = candidate->name().str();
+        result.plan = std::move(plan);
+        return result;
+      }
+  auto code = emitGenericKernel(kernel, result.signature);
+  if (mlir::failed(code))
+    return mlir::failure();
+  result.code = std::move(*code);
+  result.method = result.code.method;
+  return result;
+}
+
+} // namespace levin::cuda
