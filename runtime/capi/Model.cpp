@@ -51,6 +51,10 @@ levin_status levin_load(const char *path, const levin_load_options *options, lev
   if (given->signature_key)
     wanted.signatureKey = given->signature_key;
   wanted.maxMemory = given->max_memory;
+  if (given->device)
+    wanted.device = given->device;
+  if (given->random_weights)
+    wanted.randomWeights = given->random_seed;
   if (given->progress)
     wanted.progress = [&](const char *phase, uint64_t done, uint64_t total) {
       given->progress(given->user, phase, done, total);
@@ -89,6 +93,9 @@ levin_status levin_model_get_info(const levin_model *model, levin_model_info *in
   value.parameter_bytes = model->model->arenaBytes(artifact::ArenaKind::Parameters);
   value.state_bytes = model->model->arenaBytes(artifact::ArenaKind::State);
   value.workspace_bytes = model->model->arenaBytes(artifact::ArenaKind::Workspace);
+  value.device = model->model->device().c_str();
+  value.pages = manifest.model.pages;
+  value.page_tokens = manifest.model.pageTokens;
   return report(writeStruct(value, info, "levin_model_info"), error);
 }
 
@@ -113,8 +120,10 @@ static_assert(LEVIN_F64 == static_cast<int>(artifact::DType::F64));
 static_assert(LEVIN_ROLE_NONE == static_cast<int>(artifact::Role::None));
 static_assert(LEVIN_ROLE_ROWS == static_cast<int>(artifact::Role::Rows));
 static_assert(LEVIN_ROLE_LOGITS == static_cast<int>(artifact::Role::Logits));
+static_assert(LEVIN_ROLE_PAGES == static_cast<int>(artifact::Role::Pages));
+static_assert(LEVIN_F8E4M3 == static_cast<int>(artifact::DType::F8E4M3));
 
-static bool isType(levin_dtype type) { return type >= LEVIN_I1 && type <= LEVIN_F64; }
+static bool isType(levin_dtype type) { return type >= LEVIN_I1 && type <= LEVIN_F8E4M3; }
 
 size_t levin_dtype_size(levin_dtype type) {
   return isType(type) ? artifact::byteSize(static_cast<artifact::DType>(type)) : 0;

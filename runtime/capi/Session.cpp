@@ -30,6 +30,7 @@ levin_status levin_session_create(levin_model *model, const levin_session_option
   wanted.threads = given->threads;
   wanted.validate = given->validate != 0;
   wanted.maxMemory = given->max_memory;
+  wanted.timeoutSeconds = given->timeout;
   Result<std::unique_ptr<Session>> made = Session::create(model->model, wanted);
   if (!made.ok())
     return report(made.takeStatus(), error);

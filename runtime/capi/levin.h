@@ -76,7 +76,8 @@ LEVIN_API void levin_error_free(levin_error *error);
 
 /* --- Loading ---------------------------------------------------------------------------------- */
 
-/* Told while weights are read: `done` of `total` bytes in the phase "weights".  At most some twenty
+/* Told while weights are read: `done` of `total` bytes in the phase "weights", or "random weights".
+ * At most some twenty
  * times a second, and once at the end of each phase. */
 typedef void (*levin_progress_fn)(void *user, const char *phase, uint64_t done, uint64_t total);
 /* One line of information without a line end.  Nothing is printed by the library itself. */
@@ -104,6 +105,12 @@ typedef struct levin_load_options {
   levin_progress_fn progress;
   levin_log_fn log;
   void *user; /* given to both */
+  /* What to load for: "host", or "cuda:0" for the first GPU.  NULL: what the artifact is for. */
+  const char *device;
+  /* Non-zero: parameters get random values, the same for the same seed, and no weight file is
+   * looked at; those whose values the artifact holds keep them.  GPUs only. */
+  int32_t random_weights;
+  uint64_t random_seed;
 } levin_load_options;
 
 /* Loads the artifact at `path` and its weights.
@@ -111,8 +118,9 @@ typedef struct levin_load_options {
  * `options` may be NULL.  On success *model is to be freed with levin_model_free.
  * Errors: LV3xxx the artifact is refused; LV2003 the key cannot be read; LV3004 it holds no code
  * for this machine; LV1016 a weight file is missing; LV1017 one is not that which was compiled;
- * LV1010, LV1012, LV1014, LV1015 one is malformed; LV4001 or LV4103 memory does not suffice; LV2009
- * an argument is wrong. */
+ * LV1010, LV1012, LV1014, LV1015 one is malformed; LV4001 or LV4103 memory does not suffice; LV2002
+ * there is no such device; LV3023 the artifact is for another; LV8001 to LV8004 the GPU, its driver
+ * or a library cannot be used; LV2009 an argument is wrong. */
 LEVIN_API levin_status levin_load(const char *path, const levin_load_options *options,
                                   levin_model **model, levin_error **error);
 /* Frees the model once no session of it is left. */
@@ -139,6 +147,9 @@ typedef struct levin_model_info {
   uint64_t parameter_bytes;
   uint64_t state_bytes;
   uint64_t workspace_bytes;
+  const char *device; /* "host", or "cuda:0 (NVIDIA H200)"; "" if loaded as artifact_only */
+  uint64_t pages;     /* of caches that all sequences share; 0 if each slot has its own */
+  uint64_t page_tokens;
 } levin_model_info;
 
 /* Fills *info.  Error: LV2009. */
@@ -171,7 +182,8 @@ typedef enum levin_dtype LEVIN_ENUM_TYPE {
   LEVIN_F16 = 8,
   LEVIN_BF16 = 9,
   LEVIN_F32 = 10,
-  LEVIN_F64 = 11
+  LEVIN_F64 = 11,
+  LEVIN_F8E4M3 = 12 /* without infinities */
 } levin_dtype;
 
 /* Bytes of one element; 0 for a value that is no type. */
@@ -188,7 +200,8 @@ typedef enum levin_role LEVIN_ENUM_TYPE {
   LEVIN_ROLE_PAST = 5,   /* tokens that each sequence has already [sequences] */
   LEVIN_ROLE_ROWS = 6,   /* tokens whose logits are wanted [rows] */
   LEVIN_ROLE_STATE = 7,
-  LEVIN_ROLE_LOGITS = 8 /* [rows, vocabulary] */
+  LEVIN_ROLE_LOGITS = 8, /* [rows, vocabulary] */
+  LEVIN_ROLE_PAGES = 9   /* page of each block of a sequence's cache [sequences, blocks] */
 } levin_role;
 
 typedef enum levin_binding_kind LEVIN_ENUM_TYPE {
@@ -243,10 +256,12 @@ typedef struct levin_session_options {
   int32_t validate;
   /* The most bytes that state and workspace may take; 0: what the machine has. */
   uint64_t max_memory;
+  /* Seconds after which a run on a GPU that has not ended fails (LV8007); 0: 60. */
+  uint32_t timeout;
 } levin_session_options;
 
 /* A session: threads, the state of `slots` sequences and the workspace.  `options` may be NULL.
- * Errors: LV4001 memory or threads cannot be had, LV4103 the plan does not fit, LV2009. */
+ * Errors: LV4001 memory or threads cannot be had, LV4103 the plan does not fit, LV2009, LV8004. */
 LEVIN_API levin_status levin_session_create(levin_model *model,
                                             const levin_session_options *options,
                                             levin_session **session, levin_error **error);
@@ -284,7 +299,9 @@ typedef struct levin_sequence {
  *
  * Errors, before anything is computed: LV2008 a token is outside the vocabulary, LV4002 a sequence
  * would exceed max_context, LV2009 a slot is not taken or is given twice, LV2010 the artifact has
- * no step entries, LV4003 no bucket can do it. */
+ * no step entries, LV4003 no bucket can do it, LV4004 the caches have no pages left.
+ * On a GPU, later: LV8005 a kernel failed, LV8006 the GPU was lost, LV8007 a run did not end, after
+ * which neither the session nor others on that GPU can go on; LV8004. */
 LEVIN_API levin_status levin_step(levin_session *session, const levin_sequence *sequences,
                                   size_t sequence_count, levin_error **error);
 /* The logits that the last levin_step computed for its sequence number `sequence`: *rows rows of

@@ -18,8 +18,9 @@ namespace {
 /// five are there, as vectors of i32.
 class RoleChecker {
 public:
-  RoleChecker(const artifact::Entry &entry, const artifact::Model &model)
-      : entry(entry), model(model) {}
+  /// `pages`: how many the caches have.
+  RoleChecker(const artifact::Entry &entry, const artifact::Model &model, uint64_t pages)
+      : entry(entry), model(model), pages(pages) {}
 
   void add(const Binding &binding, std::span<const std::byte> bytes) {
     if (binding.role != Role::None && binding.role != Role::State)
@@ -51,9 +52,11 @@ private:
   Status checkStarts() const;
   Status checkSequences() const;
   Status checkRows() const;
+  Status checkPages() const;
 
   const artifact::Entry &entry;
   const artifact::Model &model;
+  uint64_t pages;
   std::vector<Argument> arguments;
 };
 
@@ -116,11 +119,21 @@ Status RoleChecker::checkRows() const {
   return {};
 }
 
+/// Every entry of the table is looked at by some kernel, so all must name a page.
+Status RoleChecker::checkPages() const {
+  const Argument *table = find(Role::Pages);
+  for (uint64_t i = 0; table && i < table->count() * table->binding->type.shape[1]; ++i)
+    if (table->at(i) < 0 || static_cast<uint64_t>(table->at(i)) >= pages)
+      return outOfRange(*table, i, fmt::format("0 to {}", static_cast<int64_t>(pages) - 1));
+  return {};
+}
+
 Status RoleChecker::check() const {
   LEVIN_RETURN_IF_ERROR(checkIds());
   LEVIN_RETURN_IF_ERROR(checkStarts());
   LEVIN_RETURN_IF_ERROR(checkSequences());
-  return checkRows();
+  LEVIN_RETURN_IF_ERROR(checkRows());
+  return checkPages();
 }
 
 /// The binding that tensor number `place` means; LV2007 if there is none.
@@ -190,7 +203,7 @@ Status Session::call(std::string_view name, std::span<const CallTensor> inputs,
   const artifact::Entry &entry = manifest.entries[index];
   LEVIN_ASSIGN_OR_RETURN(Assigned given, assign(entry, entry.inputs, "input", inputs));
   LEVIN_ASSIGN_OR_RETURN(Assigned wanted, assign(entry, entry.outputs, "output", outputs));
-  RoleChecker roles(entry, manifest.model);
+  RoleChecker roles(entry, manifest.model, pages.size());
   for (size_t i = 0; i < given.size(); ++i) {
     if (!given[i])
       return makeError(ErrorCode::UnknownEntry, "input '{}' of entry '{}' is not given",
@@ -200,15 +213,20 @@ Status Session::call(std::string_view name, std::span<const CallTensor> inputs,
   }
   LEVIN_RETURN_IF_ERROR(roles.check());
 
-  if (validate)
-    std::memset(workspace.data(), 0xff, workspace.size());
+  LEVIN_RETURN_IF_ERROR(backend->begin(entry.program));
   for (size_t i = 0; i < given.size(); ++i)
-    std::ranges::copy(given[i]->bytes, bytesOf(entry.program, entry.inputs[i]).begin());
-  LEVIN_RETURN_IF_ERROR(runProgram(entry.program));
-  for (size_t i = 0; i < wanted.size(); ++i)
-    if (wanted[i])
-      std::ranges::copy(bytesOf(entry.program, entry.outputs[i]).first(wanted[i]->bytes.size()),
-                        wanted[i]->bytes.begin());
+    std::ranges::copy(given[i]->bytes, backend->input(entry.program, entry.inputs[i]).begin());
+  LEVIN_RETURN_IF_ERROR(runProgram(entry.program, nullptr, 0));
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    std::span<std::byte> rest = wanted[i] ? wanted[i]->bytes : std::span<std::byte>();
+    while (!rest.empty()) {
+      LEVIN_ASSIGN_OR_RETURN(std::span<const std::byte> part,
+                             backend->read(entry.program, entry.outputs[i],
+                                           wanted[i]->bytes.size() - rest.size(), rest.size()));
+      std::ranges::copy(part, rest.begin());
+      rest = rest.subspan(part.size());
+    }
+  }
   return {};
 }
 

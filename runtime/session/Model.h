@@ -6,6 +6,7 @@
 #include "runtime/base/Status.h"
 #include "runtime/hal/HostExecutable.h"
 #include "runtime/hal/HostMemory.h"
+#include "runtime/session/WeightFiles.h"
 
 #include <cstdint>
 #include <functional>
@@ -18,6 +19,8 @@
 
 namespace levin {
 
+struct CudaModel;
+
 struct ModelOptions {
   std::vector<std::string> weightFolders; // none: defaultWeightFolders()
   unsigned threads = 0;                   // that read weights; 0: all usable cores
@@ -25,6 +28,8 @@ struct ModelOptions {
   bool artifactOnly = false;              // neither code nor weights
   std::string signatureKey;               // see OpenOptions::requireSignature
   uint64_t maxMemory = 0;                 // for parameters; 0: what the machine has
+  std::string device;                     // "host", "cuda:0"; empty: what the artifact is for
+  std::optional<uint64_t> randomWeights;  // a seed; weight files are not looked at
   std::function<void(const char *phase, uint64_t done, uint64_t total)> progress;
   std::function<void(const std::string &line)> log;
 };
@@ -37,8 +42,8 @@ struct LoadTimes {
 /// Does not change after load(), so any number of sessions and threads may share it.
 class Model {
 public:
-  /// Failures: those of Artifact::open, HostExecutable, WeightFiles, loadParameters; LV4001,
-  /// LV4103.
+  /// Failures: those of Artifact::open, HostExecutable, CudaModel, WeightFiles, loadParameters;
+  /// LV2002, LV3023 the device; LV4001, LV4103.
   static Result<std::shared_ptr<const Model>> load(const std::string &path,
                                                    const ModelOptions &options);
 
@@ -46,6 +51,10 @@ public:
   std::span<const hal::HostExecutable> executables() const { return code; }
   std::span<std::byte> parameters() const { return parameterMemory.bytes(); }
   bool isComplete() const { return complete; }
+  /// What it has on a GPU; null if it runs on the host.
+  const CudaModel *cuda() const { return gpu.get(); }
+  /// "host", or "cuda:0 (NVIDIA H200)"; empty if nothing was loaded.
+  const std::string &device() const { return deviceName; }
   /// The variant in use, such as "host-x86_64-v4"; empty if this machine can run none.
   const std::string &target() const { return targetName; }
   const LoadTimes &times() const { return loadTimes; }
@@ -59,14 +68,20 @@ public:
   Result<std::span<const std::byte>> asset(std::string_view name) const;
 
 private:
-  Status loadCode(const hal::CpuFeatures &machine);
+  Status loadForHost(const std::string &path, const ModelOptions &options);
+  Status loadForGpu(const std::string &path, int index, const ModelOptions &options);
+  Status loadCode();
+  void releaseCode();
+  Result<WeightFiles> openWeights(const std::string &path, const ModelOptions &options);
+  std::string findTarget(bool forGpu) const;
   Status loadWeights(const std::string &path, const ModelOptions &options);
 
   artifact::Artifact file;
   std::vector<hal::HostExecutable> code;
   hal::HostMemory parameterMemory;
+  std::shared_ptr<const CudaModel> gpu; // shared_ptr: it is whole only where it is made
   bool complete = false;
-  std::string targetName;
+  std::string targetName, deviceName;
   LoadTimes loadTimes;
   uint64_t weightFileBytes = 0;
 };

@@ -141,7 +141,7 @@ std::optional<uint64_t> storedElements(const Parameter &parameter) {
 /// Fills the arena.  Everything that tasks rely on is checked before the first one runs.
 class Loader {
 public:
-  Loader(const artifact::Manifest &manifest, const WeightFiles &files, std::span<std::byte> arena,
+  Loader(const artifact::Manifest &manifest, const WeightFiles &files, ParameterTarget &arena,
          const LoadWork &work)
       : manifest(manifest), files(files), arena(arena), work(work), caller(pthread_self()) {}
 
@@ -151,9 +151,10 @@ public:
 private:
   Result<Source> makeSource(const Parameter &parameter) const;
   void addTasks(uint32_t index);
-  void runTasks();
-  Status runTask(const Task &task, std::byte *stage, std::vector<std::byte> &rows);
-  Status packPanels(const Task &task, std::byte *stage, std::vector<std::byte> &rows);
+  void runTasks(uint64_t worker);
+  Status runTask(const Task &task, uint64_t worker, std::byte *stage, std::vector<std::byte> &rows);
+  Status packPanels(const Task &task, std::byte *target, std::byte *stage,
+                    std::vector<std::byte> &rows);
   Status read(const Task &task, uint64_t first, uint64_t count, std::byte *target,
               std::byte *stage);
   Status readPiece(const Parameter &parameter, const Runs &runs, uint64_t first, uint64_t count,
@@ -162,7 +163,7 @@ private:
 
   const artifact::Manifest &manifest;
   const WeightFiles &files;
-  std::span<std::byte> arena;
+  ParameterTarget &arena;
   const LoadWork &work;
   pthread_t caller;
   std::vector<Source> sources;
@@ -192,6 +193,10 @@ Result<Source> Loader::makeSource(const Parameter &parameter) const {
     source.segment = segment.subspan(stored->offset, stored->size);
     return source;
   }
+  if (std::get<artifact::Pieces>(parameter.source).pieces.empty())
+    return makeError(ErrorCode::WeightsMissing, "parameter '{}' has no values", parameter.name)
+        .note("have", "an artifact compiled without weights")
+        .note("fix", "compile it with weights, or ask for random ones (--random-weights SEED)");
   uint64_t sum = 0;
   for (const artifact::Piece &piece : std::get<artifact::Pieces>(parameter.source).pieces) {
     auto count = pieceElements(piece);
@@ -228,6 +233,11 @@ void Loader::addTasks(uint32_t index) {
 
 Status Loader::prepare() {
   for (size_t i = 0; i < manifest.parameters.size(); ++i) {
+    if (work.segmentsOnly &&
+        !std::holds_alternative<artifact::SegmentBytes>(manifest.parameters[i].source)) {
+      sources.emplace_back();
+      continue;
+    }
     LEVIN_ASSIGN_OR_RETURN(Source source, makeSource(manifest.parameters[i]));
     sources.push_back(std::move(source));
     addTasks(static_cast<uint32_t>(i));
@@ -302,13 +312,13 @@ Status Loader::read(const Task &task, uint64_t first, uint64_t count, std::byte 
   return {};
 }
 
-Status Loader::packPanels(const Task &task, std::byte *stage, std::vector<std::byte> &rows) {
+Status Loader::packPanels(const Task &task, std::byte *target, std::byte *stage,
+                          std::vector<std::byte> &rows) {
   const Parameter &parameter = manifest.parameters[task.parameter];
   const auto &shape = parameter.type.shape;
   uint64_t n = shape[shape.size() - 2], k = shape.back(), height = parameter.panelRows;
   uint64_t size = artifact::byteSize(parameter.type.dtype);
   uint64_t panels = (n + height - 1) / height; // of one matrix
-  std::byte *target = arena.data() + parameter.offset + task.first * height * k * size;
   // A panel's rows are taken in pieces of columns, if they are very long.
   uint64_t width = std::min(k, std::max<uint64_t>(1, taskBytes / (height * size)));
   rows.resize(static_cast<size_t>(width * height * size));
@@ -332,17 +342,21 @@ Status Loader::packPanels(const Task &task, std::byte *stage, std::vector<std::b
   return {};
 }
 
-Status Loader::runTask(const Task &task, std::byte *stage, std::vector<std::byte> &rows) {
+Status Loader::runTask(const Task &task, uint64_t worker, std::byte *stage,
+                       std::vector<std::byte> &rows) {
   const Parameter &parameter = manifest.parameters[task.parameter];
+  uint64_t offset = parameter.offset + task.first * task.unitBytes;
+  uint64_t bytes = (task.last - task.first) * task.unitBytes;
+  LEVIN_ASSIGN_OR_RETURN(std::byte * target, arena.begin(worker, offset, bytes));
   if (parameter.panelRows != 0)
-    return packPanels(task, stage, rows);
-  uint64_t size = artifact::byteSize(parameter.type.dtype);
-  return read(task, task.first, task.last - task.first,
-              arena.data() + parameter.offset + task.first * size, stage);
+    LEVIN_RETURN_IF_ERROR(packPanels(task, target, stage, rows));
+  else
+    LEVIN_RETURN_IF_ERROR(read(task, task.first, task.last - task.first, target, stage));
+  return arena.end(worker, offset, bytes);
 }
 
 /// What each thread does: hash files, then fill parameters, until nothing is left.
-void Loader::runTasks() {
+void Loader::runTasks(uint64_t worker) {
   uint64_t hashes = work.verifyDigests ? files.count() : 0;
   auto stage = std::make_unique<std::byte[]>(stageBytes);
   std::vector<std::byte> rows;
@@ -359,7 +373,7 @@ void Loader::runTasks() {
       });
     } else {
       const Task &task = tasks[index - hashes];
-      status = runTask(task, stage.get(), rows);
+      status = runTask(task, worker, stage.get(), rows);
       advance((task.last - task.first) * task.unitBytes);
     }
     if (!status.ok())
@@ -369,20 +383,39 @@ void Loader::runTasks() {
 
 Status Loader::run(hal::ThreadPool &pool) {
   lastReport = std::chrono::steady_clock::now();
-  pool.forEach(pool.threads(), [this](uint64_t) { runTasks(); });
+  pool.forEach(pool.threads(), [this](uint64_t worker) { runTasks(worker); });
   LEVIN_RETURN_IF_ERROR(failure.take());
   if (work.progress)
     work.progress(fileBytes, fileBytes);
   return {};
 }
 
+class HostTarget final : public ParameterTarget {
+public:
+  explicit HostTarget(std::span<std::byte> arena) : arena(arena) {}
+  uint64_t size() const override { return arena.size(); }
+  Result<std::byte *> begin(uint64_t, uint64_t offset, uint64_t) override {
+    return arena.data() + offset;
+  }
+  Status end(uint64_t, uint64_t, uint64_t) override { return {}; }
+
+private:
+  std::span<std::byte> arena;
+};
+
 } // namespace
 
 Status loadParameters(const artifact::Manifest &manifest, const WeightFiles &files,
-                      std::span<std::byte> arena, hal::ThreadPool &pool, const LoadWork &work) {
-  Loader loader(manifest, files, arena, work);
+                      ParameterTarget &target, hal::ThreadPool &pool, const LoadWork &work) {
+  Loader loader(manifest, files, target, work);
   LEVIN_RETURN_IF_ERROR(loader.prepare());
   return loader.run(pool);
+}
+
+Status loadParameters(const artifact::Manifest &manifest, const WeightFiles &files,
+                      std::span<std::byte> arena, hal::ThreadPool &pool, const LoadWork &work) {
+  HostTarget target(arena);
+  return loadParameters(manifest, files, target, pool, work);
 }
 
 } // namespace levin

@@ -28,39 +28,25 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
         .note("fix", "load it without artifact_only");
   std::unique_ptr<Session> session(new Session);
   session->loaded = std::move(model);
-  session->validate = options.validate || validationAskedFor();
   const artifact::Manifest &manifest = session->loaded->manifest();
 
-  uint64_t machine = hal::machineMemory(), parameters = session->loaded->parameters().size();
-  uint64_t left = machine > parameters ? machine - parameters : 1;
-  hal::MemoryBudget budget(options.maxMemory != 0 ? options.maxMemory : left);
-  LEVIN_ASSIGN_OR_RETURN(
-      session->state,
-      hal::HostMemory::allocate(session->loaded->arenaBytes(ArenaKind::State), "state", budget));
-  LEVIN_ASSIGN_OR_RETURN(session->workspace, hal::HostMemory::allocate(
-                                                 session->loaded->arenaBytes(ArenaKind::Workspace),
-                                                 "workspace", budget));
+  SessionOptions wanted = options;
+  wanted.validate |= validationAskedFor();
   LEVIN_ASSIGN_OR_RETURN(session->pool, hal::ThreadPool::create(options.threads));
-
-  Arenas arenas;
-  for (const artifact::Arena &arena : manifest.arenas)
-    arenas.push_back(arena.kind == ArenaKind::Parameters ? session->loaded->parameters()
-                     : arena.kind == ArenaKind::State    ? session->state.bytes()
-                                                         : session->workspace.bytes());
-  for (const artifact::Program &program : manifest.programs) {
-    LEVIN_ASSIGN_OR_RETURN(BoundProgram bound, BoundProgram::bind(manifest, program, arenas,
-                                                                  session->loaded->executables()));
-    session->programs.push_back(std::move(bound));
-  }
-  for (const artifact::Executable &executable : manifest.executables)
-    for (const artifact::Export &symbol : executable.exports)
-      session->kernelStack = std::max(session->kernelStack, symbol.stackBytes);
+  Result<std::unique_ptr<Backend>> backend =
+      session->loaded->cuda() ? makeCudaBackend(*session->loaded, wanted)
+                              : makeHostBackend(*session->loaded, wanted, *session->pool);
+  if (!backend.ok())
+    return backend.takeStatus();
+  session->backend = std::move(*backend);
   auto slots = narrow<int32_t>(manifest.model.slots);
   if (!slots)
     return makeError(ErrorCode::ArtifactLimit, "the model has {} slots", manifest.model.slots)
         .note("need", "fewer than 2^31");
   session->slotStates.resize(static_cast<size_t>(*slots));
   session->findStepEntries();
+  if (manifest.model.pages != 0)
+    session->pages = PagePool(manifest.model.pages, manifest.model.pageTokens, session->slots());
   return session;
 }
 
@@ -77,15 +63,12 @@ void Session::findStepEntries() {
     if (!entry.tokens || !entry.sequences || !entry.rows)
       continue;
     bucketSizes.push_back({*entry.tokens, *entry.sequences, *entry.rows});
-    stepEntries.push_back(
-        {entry.program, findRole(entry.inputs, Role::Ids), findRole(entry.inputs, Role::Starts),
-         findRole(entry.inputs, Role::Slots), findRole(entry.inputs, Role::Past),
-         findRole(entry.inputs, Role::Rows), findRole(entry.outputs, Role::Logits)});
+    stepEntries.push_back({entry.program, findRole(entry.inputs, Role::Ids),
+                           findRole(entry.inputs, Role::Starts),
+                           findRole(entry.inputs, Role::Slots), findRole(entry.inputs, Role::Past),
+                           findRole(entry.inputs, Role::Rows), findRole(entry.inputs, Role::Pages),
+                           findRole(entry.outputs, Role::Logits)});
   }
-}
-
-std::span<std::byte> Session::bytesOf(uint32_t program, const Binding &binding) const {
-  return programs[program].slice(binding.slices[0]);
 }
 
 // --- Slots ---------------------------------------------------------------------------------------
@@ -120,12 +103,16 @@ Status Session::checkSlot(int32_t slot) const {
 Status Session::releaseSlot(int32_t slot) {
   LEVIN_RETURN_IF_ERROR(checkSlot(slot));
   slotStates[static_cast<size_t>(slot)] = {};
+  if (pages.size() != 0)
+    pages.release(static_cast<size_t>(slot));
   return {};
 }
 
 Status Session::resetSlot(int32_t slot) {
   LEVIN_RETURN_IF_ERROR(checkSlot(slot));
   slotStates[static_cast<size_t>(slot)].length = 0;
+  if (pages.size() != 0)
+    pages.release(static_cast<size_t>(slot));
   return {};
 }
 
@@ -150,6 +137,7 @@ Status Session::checkStep(std::span<const StepSequence> sequences) const {
     return makeError(ErrorCode::NotInArtifact, "the artifact has no step entries")
         .note("fix", "call its entries by name, or compile a model that has a step function");
   std::vector<bool> used(slots(), false);
+  uint64_t morePages = 0;
   for (size_t s = 0; s < sequences.size(); ++s) {
     const StepSequence &sequence = sequences[s];
     LEVIN_RETURN_IF_ERROR(checkSlot(sequence.slot));
@@ -168,7 +156,15 @@ Status Session::checkStep(std::span<const StepSequence> sequences) const {
                                     sequence.tokens.size()))
           .note("need", fmt::format("at most {}", maxContext()))
           .note("fix", "shorten it, or compile with a larger --max-context");
+    if (pages.size() != 0)
+      morePages += pages.lacking(slot, *length);
   }
+  if (morePages > pages.unusedPages())
+    return makeError(ErrorCode::PagesFull, "the caches have no pages left for the step")
+        .note("have", fmt::format("{} of {} pages of {} tokens unused", pages.unusedPages(),
+                                  pages.size(), pages.pageTokens()))
+        .note("need", fmt::format("{}", morePages))
+        .note("fix", "release a sequence, or compile with more --pages");
   return {};
 }
 
@@ -188,13 +184,12 @@ Status Session::runStep(const StepRun &run, std::span<const StepSequence> sequen
                         const RowSink &sink) {
   const StepEntry &entry = stepEntries[run.bucket];
   const Bucket &bucket = bucketSizes[run.bucket];
-  if (validate)
-    std::memset(workspace.data(), 0xff, workspace.size());
-  IntegerWriter ids(bytesOf(entry.program, *entry.ids));
-  IntegerWriter starts(bytesOf(entry.program, *entry.starts));
-  IntegerWriter slotIds(bytesOf(entry.program, *entry.slots));
-  IntegerWriter past(bytesOf(entry.program, *entry.past));
-  IntegerWriter rows(bytesOf(entry.program, *entry.rows));
+  LEVIN_RETURN_IF_ERROR(backend->begin(entry.program));
+  IntegerWriter ids(backend->input(entry.program, *entry.ids));
+  IntegerWriter starts(backend->input(entry.program, *entry.starts));
+  IntegerWriter slotIds(backend->input(entry.program, *entry.slots));
+  IntegerWriter past(backend->input(entry.program, *entry.past));
+  IntegerWriter rows(backend->input(entry.program, *entry.rows));
 
   int32_t token = 0;
   for (const StepPart &part : run.parts) {
@@ -215,37 +210,60 @@ Status Session::runStep(const StepRun &run, std::span<const StepSequence> sequen
   slotIds.fill(0);
   past.fill(0);
   rows.fill(0);
-  LEVIN_RETURN_IF_ERROR(runProgram(entry.program));
+  if (entry.pages)
+    writePages(entry, run, sequences);
+  LEVIN_RETURN_IF_ERROR(
+      runProgram(entry.program, entry.logits, rowCount * vocabulary() * sizeof(float)));
 
   counts.tokens += static_cast<uint64_t>(token);
   counts.paddingTokens += bucket.tokens - static_cast<uint64_t>(token);
   counts.rows += rowCount;
-  const float *logits =
-      reinterpret_cast<const float *>(bytesOf(entry.program, *entry.logits).data());
-  for (const StepPart &part : run.parts) {
+  for (const StepPart &part : run.parts)
     slotStates[static_cast<size_t>(sequences[part.sequence].slot)].length += part.count;
-    for (uint64_t row = part.rows; row > 0; --row, logits += vocabulary())
-      sink(part.sequence, part.first + part.count - row, logits);
+  return handOver(entry, run, rowCount, sink);
+}
+
+/// Gives the sequences of a run the pages that they lack, which checkStep saw to be there, and
+/// writes those of each.
+void Session::writePages(const StepEntry &entry, const StepRun &run,
+                         std::span<const StepSequence> sequences) {
+  std::span<std::byte> bytes = backend->input(entry.program, *entry.pages);
+  uint64_t rowBytes = entry.pages->type.shape[1] * sizeof(int32_t);
+  std::memset(bytes.data(), 0, bytes.size());
+  for (const StepPart &part : run.parts) {
+    size_t slot = static_cast<size_t>(sequences[part.sequence].slot);
+    pages.grow(slot, slotStates[slot].length + part.count);
+    std::span<const std::byte> row = std::as_bytes(pages.of(slot));
+    std::memcpy(bytes.data(), row.data(), std::min<uint64_t>(row.size(), rowBytes));
+    bytes = bytes.subspan(rowBytes);
+  }
+}
+
+/// Reads the first `rows` rows of the logits and gives each to the sink.
+Status Session::handOver(const StepEntry &entry, const StepRun &run, uint64_t rows,
+                         const RowSink &sink) {
+  uint64_t rowBytes = vocabulary() * sizeof(float), next = 0;
+  std::span<const std::byte> there;
+  for (const StepPart &part : run.parts) {
+    for (uint64_t row = part.rows; row > 0; --row, ++next) {
+      if (there.size() < rowBytes) {
+        LEVIN_ASSIGN_OR_RETURN(there, backend->read(entry.program, *entry.logits, next * rowBytes,
+                                                    (rows - next) * rowBytes));
+      }
+      sink(part.sequence, part.first + part.count - row,
+           reinterpret_cast<const float *>(there.data()));
+      there = there.subspan(rowBytes);
+    }
   }
   return {};
 }
 
-Status Session::runProgram(uint32_t index) {
-  constexpr size_t reserve = size_t(64) << 10; // for what a kernel calls and a signal handler
-  if (hal::stackLeft() < kernelStack + reserve)
-    return makeError(ErrorCode::OutOfMemory, "the calling thread's stack is too small")
-        .note("have", fmt::format("{} bytes left", hal::stackLeft()))
-        .note("need", fmt::format("{} bytes", kernelStack + reserve))
-        .note("fix", "call from a thread with a larger stack");
+Status Session::runProgram(uint32_t index, const Binding *wanted, uint64_t wantedBytes) {
   auto start = std::chrono::steady_clock::now();
-  const BoundProgram &program = programs[index];
-  if (validate)
-    LEVIN_RETURN_IF_ERROR(program.runChecked(*pool));
-  else
-    program.run(*pool);
+  LEVIN_RETURN_IF_ERROR(backend->run(index, wanted, wantedBytes));
   counts.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   ++counts.runs;
-  counts.launches += program.launches();
+  counts.launches += backend->launches(index);
   return {};
 }
 

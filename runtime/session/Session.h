@@ -3,10 +3,10 @@
 #define LEVIN_RUNTIME_SESSION_SESSION_H
 
 #include "runtime/base/Status.h"
-#include "runtime/hal/HostMemory.h"
 #include "runtime/hal/ThreadPool.h"
+#include "runtime/session/Backend.h"
 #include "runtime/session/Model.h"
-#include "runtime/session/Program.h"
+#include "runtime/session/Pages.h"
 #include "runtime/session/StepPlan.h"
 
 #include <cstdint>
@@ -20,9 +20,10 @@
 namespace levin {
 
 struct SessionOptions {
-  unsigned threads = 0;   // the caller's included; 0: all usable cores
-  bool validate = false;  // see BoundProgram::runChecked; workspace is filled with NaN before runs
-  uint64_t maxMemory = 0; // for state and workspace; 0: what the machine has
+  unsigned threads = 0;        // the caller's included; 0: all usable cores
+  bool validate = false;       // launches are checked one by one; workspace holds NaN before runs
+  uint64_t maxMemory = 0;      // for state and workspace; 0: what the machine has
+  unsigned timeoutSeconds = 0; // of a run on a GPU; 0: 60
 };
 
 /// Tokens that continue the sequence in `slot`.
@@ -72,7 +73,8 @@ public:
   Result<uint64_t> slotLength(int32_t slot) const;
 
   /// Feeds the tokens of every sequence and hands over the wanted logits.  Cut as planStep says.
-  /// Failures, before anything changes: LV2008, LV4002, LV2009, LV2010, LV4003 (see levin.h).
+  /// Failures, before anything changes: LV2008, LV4002, LV2009, LV2010, LV4003, LV4004 (see
+  /// levin.h).  On a GPU also LV8004 to LV8007.
   Status step(std::span<const StepSequence> sequences, const RowSink &sink);
 
   /// Runs one entry with the given inputs (all of them) and copies out the given results.
@@ -92,7 +94,7 @@ private:
   struct StepEntry {
     uint32_t program = 0;
     const artifact::Binding *ids = nullptr, *starts = nullptr, *slots = nullptr, *past = nullptr,
-                            *rows = nullptr, *logits = nullptr;
+                            *rows = nullptr, *pages = nullptr, *logits = nullptr;
   };
 
   Session() = default;
@@ -100,18 +102,18 @@ private:
   Status checkStep(std::span<const StepSequence> sequences) const;
   Status checkSlot(int32_t slot) const;
   Status runStep(const StepRun &run, std::span<const StepSequence> sequences, const RowSink &sink);
-  Status runProgram(uint32_t index);
-  std::span<std::byte> bytesOf(uint32_t program, const artifact::Binding &binding) const;
+  void writePages(const StepEntry &entry, const StepRun &run,
+                  std::span<const StepSequence> sequences);
+  Status handOver(const StepEntry &entry, const StepRun &run, uint64_t rows, const RowSink &sink);
+  Status runProgram(uint32_t index, const artifact::Binding *wanted, uint64_t wantedBytes);
 
   std::shared_ptr<const Model> loaded;
-  bool validate = false;
   std::unique_ptr<hal::ThreadPool> pool;
-  hal::HostMemory state, workspace;
-  std::vector<BoundProgram> programs;
+  std::unique_ptr<Backend> backend;
   std::vector<StepEntry> stepEntries;
   std::vector<Bucket> bucketSizes; // of stepEntries
   std::vector<SlotState> slotStates;
-  uint64_t kernelStack = 0; // bytes that the hungriest kernel needs
+  PagePool pages; // of no pages if the caches have none
   SessionStatistics counts;
 };
 

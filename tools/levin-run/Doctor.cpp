@@ -3,6 +3,7 @@
 #include "runtime/base/Json.h"
 #include "runtime/hal/CpuFeatures.h"
 #include "runtime/hal/ThreadPool.h"
+#include "runtime/hal/cuda/Device.h"
 #include "tools/common/Format.h"
 #include "tools/common/Report.h"
 #include "tools/levin-run/Commands.h"
@@ -73,6 +74,25 @@ static std::string vectorFeatures() {
   return text.empty() ? "none" : text;
 }
 
+/// The driver and every GPU, or why there is none.
+static void addGpuFacts(Facts &facts) {
+  auto driver = hal::cuda::Driver::open();
+  if (!driver.ok()) {
+    facts.emplace_back("GPU", "none: " + driver.status().what());
+    return;
+  }
+  facts.emplace_back("GPU driver", "CUDA " + hal::cuda::versionText((*driver)->version()));
+  auto devices = hal::cuda::listDevices(**driver);
+  if (!devices.ok()) {
+    facts.emplace_back("GPU", "unknown: " + devices.status().what());
+    return;
+  }
+  for (const hal::cuda::DeviceFacts &gpu : *devices)
+    facts.emplace_back(fmt::format("cuda:{}", gpu.index),
+                       fmt::format("{}, sm_{}, {} multiprocessors, {}", gpu.name, gpu.capability,
+                                   gpu.multiprocessors, tool::humanBytes(gpu.memory)));
+}
+
 static Facts machineFacts() {
   utsname kernel{};
   ::uname(&kernel);
@@ -101,6 +121,8 @@ static Facts modelFacts(const Model &model) {
       {"code", *info.target ? info.target : "none for this machine"},
       {"slots", fmt::format("{} of {} tokens", info.slots,
                             info.max_context ? std::to_string(info.max_context) : "any number")},
+      {"pages", info.pages ? fmt::format("{} of {} tokens", info.pages, info.page_tokens)
+                           : "none: each slot has its own"},
       {"parameters", tool::humanBytes(info.parameter_bytes)},
       {"state", tool::humanBytes(info.state_bytes)},
       {"workspace", tool::humanBytes(info.workspace_bytes)}};
@@ -108,6 +130,7 @@ static Facts modelFacts(const Model &model) {
 
 static Status doctor(const std::string &artifact, bool json) {
   Facts facts = machineFacts();
+  addGpuFacts(facts);
   if (!artifact.empty()) {
     ModelOptions options;
     options.artifact = artifact;

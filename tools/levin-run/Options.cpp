@@ -19,8 +19,14 @@ void ModelOptions::add(tool::Command &command) {
   command.group("Model")
       .option("--weights", &weights, "folder of the weight files; default: that of the artifact",
               {.value = "DIR"})
+      .option("--device", &device, "host, or cuda:0 for the first GPU; default: what it is for",
+              {.value = "DEVICE"})
+      .option("--random-weights", &randomWeights,
+              "no weight files: random weights from this seed (GPUs only)", {.value = "SEED"})
       .option("--threads", &threads, "threads to compute with; 0: all cores",
               {.value = "N", .max = 1024})
+      .option("--timeout", &timeout, "seconds after which a run on a GPU has failed; 0: 60",
+              {.value = "S", .max = 1e6})
       .option("--validate", &validate, "check every launch and poison unused memory (slow)")
       .option("--trust-weights", &trustWeights, "do not compare the digests of the weight files");
 }
@@ -35,6 +41,9 @@ Result<Model> ModelOptions::load(const tool::GeneralOptions &general, double *se
   options.weight_folder_count = folders.size();
   options.threads = static_cast<uint32_t>(threads);
   options.skip_weight_digests = trustWeights;
+  options.device = device.empty() ? nullptr : device.c_str();
+  options.random_weights = randomWeights.has_value();
+  options.random_seed = randomWeights.value_or(0);
   options.user = &progress;
   options.progress = [](void *user, const char *, uint64_t done, uint64_t total) {
     auto &bar = *static_cast<tool::Progress *>(user);
@@ -61,6 +70,7 @@ Result<Session> ModelOptions::start(const Model &model) const {
   levin_session_options options = LEVIN_INIT(levin_session_options);
   options.threads = static_cast<uint32_t>(threads);
   options.validate = validate;
+  options.timeout = static_cast<uint32_t>(timeout);
   return Session::create(model, options);
 }
 

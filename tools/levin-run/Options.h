@@ -15,7 +15,9 @@ namespace levin::run {
 struct ModelOptions {
   std::string artifact;
   std::vector<std::string> weights;
-  uint64_t threads = 0;
+  std::string device;
+  std::optional<uint64_t> randomWeights;
+  uint64_t threads = 0, timeout = 0;
   bool validate = false;
   bool trustWeights = false;
 

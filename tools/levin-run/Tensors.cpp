@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace levin::run {
 
@@ -26,7 +27,7 @@ static const TypeNames typeNames[] = {
     {LEVIN_I32, "<i4", weights::DType::I32}, {LEVIN_I64, "<i8", weights::DType::I64},
     {LEVIN_U64, "<u8", std::nullopt},        {LEVIN_F16, "<f2", weights::DType::F16},
     {LEVIN_BF16, "", weights::DType::BF16},  {LEVIN_F32, "<f4", weights::DType::F32},
-    {LEVIN_F64, "<f8", weights::DType::F64}};
+    {LEVIN_F64, "<f8", weights::DType::F64}, {LEVIN_F8E4M3, "", std::nullopt}};
 
 static const TypeNames &namesOf(levin_dtype dtype) {
   for (const TypeNames &names : typeNames)
@@ -46,6 +47,17 @@ template <typename T> static double readAs(const std::byte *place) {
   T value;
   std::memcpy(&value, place, sizeof(T));
   return static_cast<double>(value);
+}
+
+/// The value of an f8E4M3FN: three bits of fraction, the exponent's bias is 7.
+static double readFloat8(const std::byte *place) {
+  auto bits = static_cast<unsigned>(*place);
+  unsigned exponent = bits >> 3 & 15, fraction = bits & 7;
+  double value = exponent == 0 ? std::ldexp(fraction, -9)
+                               : std::ldexp(8 + fraction, static_cast<int>(exponent) - 10);
+  if (exponent == 15 && fraction == 7)
+    value = std::numeric_limits<double>::quiet_NaN();
+  return bits & 0x80 ? -value : value;
 }
 
 double Tensor::at(uint64_t index) const {
@@ -68,6 +80,8 @@ double Tensor::at(uint64_t index) const {
     return readAs<float>(place);
   case LEVIN_F64:
     return readAs<double>(place);
+  case LEVIN_F8E4M3:
+    return readFloat8(place);
   case LEVIN_F16:
   case LEVIN_BF16:
     break;
@@ -223,6 +237,8 @@ static bool storeNumber(levin_dtype dtype, std::byte *place, std::string_view te
   case LEVIN_F32:
   case LEVIN_F64:
     break;
+  case LEVIN_F8E4M3:
+    return false;
   }
   return storeFloat(dtype, place, text);
 }
