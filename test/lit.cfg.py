@@ -26,7 +26,8 @@ def command(name, path):
 
 
 command("levin-opt", opt)
-for tool in ["levin-compile", "levin-import", "levin-inspect", "levin-lsp-server", "levin-run"]:
+for tool in ["levin-bench", "levin-compile", "levin-import", "levin-inspect", "levin-lsp-server",
+             "levin-run"]:
     command(tool, os.path.join(config.levin_bin, tool))
 command("FileCheck", llvm("FileCheck") + " --enable-var-scope")
 for tool in ["not", "mlir-opt", "mlir-runner", "mlir-tblgen", "llvm-tblgen"]:
@@ -57,6 +58,9 @@ config.substitutions += [
     ),
 ]
 config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+for name in ("LEVIN_CUDA", "CUDA_HOME"):  # where the CUDA compiler is
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
 config.environment["CCACHE_SLOPPINESS"] = (
     "pch_defines,time_macros,include_file_mtime,include_file_ctime"
 )
