@@ -29,10 +29,9 @@ template <typename Shape> struct PlainLayout {
 
 /// Grid: PlainLayout::mostTiles, G.  Block: PlainLayout::threads.
 template <typename Shape>
-__device__ __forceinline__ void attentionPlain(const Batch &batch, const typename Shape::Input *q,
-                                               const typename Shape::Page *keys,
-                                               const typename Shape::Page *values,
-                                               typename Shape::Output *output) {
+__device__ __forceinline__ void
+attentionPlain(const Batch &batch, const typename Shape::Input *q, const typename Shape::Page *keys,
+               const typename Shape::Page *values, typename Shape::Output *output) {
   using Layout = PlainLayout<Shape>;
   constexpr int size = Shape::size, stride = Layout::stride, half = Shape::width / 2;
   constexpr int perGroup = Layout::perGroup, queries = Layout::queries;
@@ -79,8 +78,11 @@ __device__ __forceinline__ void attentionPlain(const Batch &batch, const typenam
 
   for (int begin = 0; begin < end; begin += Layout::keys) {
     __syncthreads();
-    int64_t cacheRow = (static_cast<int64_t>(pageAt(batch, piece.sequence, begin / pageRows)) *
-                            Shape::groups + group) * pageRows + begin % pageRows;
+    int64_t cacheRow =
+        (static_cast<int64_t>(pageAt(batch, piece.sequence, begin / pageRows)) * Shape::groups +
+         group) *
+            pageRows +
+        begin % pageRows;
     for (int item = thread; item < Layout::keys * stride; item += Layout::threads) {
       int i = item / stride, channel = item % stride;
       bool there = begin + i < end && channel < size;

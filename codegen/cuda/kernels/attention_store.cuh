@@ -28,7 +28,7 @@ __device__ __forceinline__ void loadChannels(const Input *head, int begin, const
   constexpr int half = Turns ? Shape::width / 2 : 0;
   constexpr int parts = (Count * static_cast<int>(sizeof(Input)) + 15) / 16;
   constexpr int each = Count / parts;
-  auto load = [&](int channel, float(&values)[Count]) {
+  auto load = [&](int channel, float (&values)[Count]) {
     if constexpr (each * sizeof(Input) == 16) {
 #pragma unroll
       for (int part = 0; part < parts; ++part) {
@@ -72,8 +72,8 @@ __device__ __forceinline__ void storeChannels(T *target, const float (&values)[C
   *reinterpret_cast<Part *>(target) = part;
 }
 
-/// Row blockIdx.x, of a sequence with at least `least` rows.  Grid: tokens; any block of whole warps.
-/// Unless it is null, `table` [tokens, width / 2] gets the turns of these rows.
+/// Row blockIdx.x, of a sequence with at least `least` rows.  Grid: tokens; any block of whole
+/// warps. Unless it is null, `table` [tokens, width / 2] gets the turns of these rows.
 template <typename Shape, int Count>
 __device__ __forceinline__ void
 attentionStore(const Batch &batch, int least, const typename Shape::Input *k,
@@ -106,11 +106,11 @@ attentionStore(const Batch &batch, int least, const typename Shape::Input *k,
     if (item < groups * chunks)
       loadChannels<Shape, true, Count>(
           k + static_cast<int64_t>(t) * Shape::kRow + g * Shape::kHead, channel, turns,
-          [&](int c, const float(&part)[Count]) { storeChannels(keys + to + c, part); });
+          [&](int c, const float (&part)[Count]) { storeChannels(keys + to + c, part); });
     else
       loadChannels<Shape, false, Count>(
           v + static_cast<int64_t>(t) * Shape::vRow + g * Shape::vHead, channel, turns,
-          [&](int c, const float(&part)[Count]) { storeChannels(values + to + c, part); });
+          [&](int c, const float (&part)[Count]) { storeChannels(values + to + c, part); });
   }
 }
 

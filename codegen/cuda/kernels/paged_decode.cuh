@@ -40,8 +40,8 @@ template <typename Shape> struct DecodeLayout {
   static constexpr int turnOffset = factorOffset + queries * 4;
   static constexpr int barrierOffset = (turnOffset + Shape::width / 2 * 8 + 7) / 8 * 8;
   static constexpr int sharedBytes = barrierOffset + stages * 16 + 1024;
-  // Of a partial result, in floats: results [perGroup, D], maxima, sums.
-  static constexpr int partialCount = perGroup * (size + 2);
+  // Of a partial result, in floats: results [perGroup, D], maxima, sums; a multiple of 4.
+  static constexpr int partialCount = perGroup * size + (2 * perGroup + 3) / 4 * 4;
 
   static_assert(size % 64 == 0 && rowBytes % boxBytes == 0 && stages >= 2);
 };
@@ -140,8 +140,8 @@ __device__ __forceinline__ void copySegment(const CUtensorMap *keys, const CUten
         sm90::arriveExpect(full, Layout::stageBytes);
 #pragma unroll
         for (int box = 0; box < Layout::boxes; ++box)
-          sm90::load2D(stage + box * (pageRows * Layout::boxBytes), keys, full, box * boxCount,
-                       row, sm90::evictFirst);
+          sm90::load2D(stage + box * (pageRows * Layout::boxBytes), keys, full, box * boxCount, row,
+                       sm90::evictFirst);
 #pragma unroll
         for (int box = 0; box < Layout::boxes; ++box)
           sm90::load2D(stage + Layout::pageBytes + box * (pageRows * Layout::boxBytes), values,
@@ -170,8 +170,8 @@ public:
   sm90::RingPosition<Layout::stages> ring{};
 
   __device__ __forceinline__ DecodeWorker(const Batch &batch, const Input *q, const Input *k,
-                                          const Input *v, Page *keys, Page *values,
-                                          uint8_t *shared, uint32_t base)
+                                          const Input *v, Page *keys, Page *values, uint8_t *shared,
+                                          uint32_t base)
       : batch(batch), q(q), k(k), v(v), keys(keys), values(values), shared(shared), base(base) {}
   /// Prepares a segment: queries turned into shared memory and fragments; the new row, if its page
   /// is in the segment, into shared memory and the cache.
@@ -213,8 +213,7 @@ private:
   __device__ __forceinline__ void turnQueries(const Segment &segment);
   __device__ __forceinline__ void storeFresh(const Segment &segment);
   __device__ __forceinline__ void patch(uint32_t stage, int positions, bool fresh);
-  template <bool Ends>
-  __device__ __forceinline__ void page(uint32_t stage, int positions);
+  template <bool Ends> __device__ __forceinline__ void page(uint32_t stage, int positions);
   __device__ __forceinline__ void scores(uint32_t page, float (&score)[tiles][4]);
   __device__ __forceinline__ void weigh(uint32_t page, const uint32_t (&weight)[tiles][2]);
 };
@@ -267,14 +266,14 @@ __device__ __forceinline__ void DecodeWorker<Shape>::storeFresh(const Segment &s
   constexpr int half = Shape::width / 2;
   const Turn *turns = at<Turn>(Layout::turnOffset);
   int position = segment.rows.past;
-  int64_t row = static_cast<int64_t>(pageAt(batch, segment.sequence, position / pageRows)) *
-                    Shape::groups +
-                segment.group;
+  int64_t row =
+      static_cast<int64_t>(pageAt(batch, segment.sequence, position / pageRows)) * Shape::groups +
+      segment.group;
   row = row * pageRows + position % pageRows;
-  const Input *key = k + static_cast<int64_t>(segment.rows.first) * Shape::kRow +
-                     segment.group * Shape::kHead;
-  const Input *value = v + static_cast<int64_t>(segment.rows.first) * Shape::vRow +
-                       segment.group * Shape::vHead;
+  const Input *key =
+      k + static_cast<int64_t>(segment.rows.first) * Shape::kRow + segment.group * Shape::kHead;
+  const Input *value =
+      v + static_cast<int64_t>(segment.rows.first) * Shape::vRow + segment.group * Shape::vHead;
   Page *fresh = at<Page>(Layout::freshOffset);
   for (int channel = static_cast<int>(threadIdx.x); channel < size;
        channel += Layout::workers * 32) {
@@ -453,10 +452,8 @@ __device__ __forceinline__ void DecodeWorker<Shape>::page(uint32_t stage, int po
         result[step][tile][i + 2] *= shrink;
       }
     }
-    weight[tile][0] =
-        transposeFragment(packPair<Layout::wide>(score[tile][0], score[tile][1]));
-    weight[tile][1] =
-        transposeFragment(packPair<Layout::wide>(score[tile][2], score[tile][3]));
+    weight[tile][0] = transposeFragment(packPair<Layout::wide>(score[tile][0], score[tile][1]));
+    weight[tile][1] = transposeFragment(packPair<Layout::wide>(score[tile][2], score[tile][3]));
   }
   weigh(stage + Layout::pageBytes, weight);
 }
@@ -501,8 +498,7 @@ template <typename Shape> __device__ __forceinline__ void DecodeWorker<Shape>::g
   for (int tile = 0; tile < tiles; ++tile)
 #pragma unroll
     for (int i = 0; i < 2; ++i)
-      shrink[tile][i] =
-          sm90::exp2Fast(most[tile][i] - maximumOf(tile * 8 + 2 * (lane % 4) + i));
+      shrink[tile][i] = sm90::exp2Fast(most[tile][i] - maximumOf(tile * 8 + 2 * (lane % 4) + i));
   // The warps add their results one after the other, each beginning with another part of them.
   float *sums = at<float>(Layout::sumOffset);
 #pragma unroll
@@ -515,8 +511,8 @@ template <typename Shape> __device__ __forceinline__ void DecodeWorker<Shape>::g
       for (int tile = 0; tile < tiles; ++tile)
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          int channel = 16 * step + (Layout::wide ? lane / 4 + 8 * (i / 2)
-                                                  : 2 * (lane / 4) + i / 2);
+          int channel =
+              16 * step + (Layout::wide ? lane / 4 + 8 * (i / 2) : 2 * (lane / 4) + i / 2);
           float *sum = sums + (tile * 8 + 2 * (lane % 4) + i % 2) * Layout::sumStride + channel;
           float scaled = result[step][tile][i] * shrink[tile][i % 2];
           *sum = turn == 0 ? scaled : *sum + scaled;
@@ -528,8 +524,9 @@ template <typename Shape> __device__ __forceinline__ void DecodeWorker<Shape>::g
 
 //===- Kernels ------------------------------------------------------------------------------===//
 
-/// Grid: DecodeLayout::perProcessor CTAs a multiprocessor; `leastUnits` a run and `mostRuns` bound the
-/// number of runs.  Block: DecodeLayout::threads.  Maps: rows of keys and values in boxes of [pageRows, boxBytes].
+/// Grid: DecodeLayout::perProcessor CTAs a multiprocessor; `leastUnits` a run and `mostRuns` bound
+/// the number of runs.  Block: DecodeLayout::threads.  Maps: rows of keys and values in boxes of
+/// [pageRows, boxBytes].
 template <typename Shape>
 __device__ __forceinline__ void
 pagedDecode(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const Batch &batch,
@@ -556,14 +553,16 @@ pagedDecode(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const Batch 
     sm90::prefetchMap(valueMap);
   }
   __syncthreads();
-  sm90::gridWait();
 
+  // The batch, and pages that earlier steps filled, are there before the kernels before end.
   auto unitsOf = [&](const Sequence &rows) { return Work::units(batch, rows); };
   int units = countPieces(batch, 0, unitsOf).all;
   int runs = min(min(static_cast<int>(gridDim.x), mostRuns),
                  max((units + leastUnits - 1) / leastUnits, 1));
   int run = static_cast<int>(blockIdx.x);
   DecodeScratch space(scratch);
+  if (warp != Layout::workers)
+    sm90::gridWait();
   if (run == 0 && threadIdx.x == 0)
     *space.runs = runs;
   if (run >= runs)
@@ -597,9 +596,8 @@ pagedDecode(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const Batch 
     worker.run(segment);
     worker.gather();
     bool complete = segment.first == 0 && segment.last == segment.blocks;
-    float *partial =
-        space.partials +
-        (2 * static_cast<int64_t>(run) + (segment.first == 0)) * Layout::partialCount;
+    float *partial = space.partials +
+                     (2 * static_cast<int64_t>(run) + (segment.first == 0)) * Layout::partialCount;
     const float *sums = worker.template at<float>(Layout::sumOffset);
     constexpr int chunks = Shape::size / 8;
     for (int item = static_cast<int>(threadIdx.x); item < Layout::perGroup * chunks;
@@ -654,12 +652,13 @@ __device__ __forceinline__ void pagedCombine(const Batch &batch, typename Shape:
   DecodeScratch space(scratch);
   int runs = *space.runs, blocks = Work::blocks(batch, rows);
   int first = counts.before + group * blocks, last = first + blocks - 1;
-  int firstRun = Work::runOf(first, runs, counts.all), lastRun = Work::runOf(last, runs, counts.all);
+  int firstRun = Work::runOf(first, runs, counts.all),
+      lastRun = Work::runOf(last, runs, counts.all);
   if (firstRun == lastRun)
     return;
   auto partial = [&](int run) {
-    return space.partials + (2 * static_cast<int64_t>(run) + (run == firstRun)) *
-                                Layout::partialCount;
+    return space.partials +
+           (2 * static_cast<int64_t>(run) + (run == firstRun)) * Layout::partialCount;
   };
   // Over all runs the maximum; then, `threads` at a time, weights, their sum and the result.
   float most = lowest;

@@ -1,0 +1,454 @@
+// Softmax attention of sequences with two or more new rows, behind any context in the cache.
+//
+// After attentionStore() of those rows, which also leaves the turns of their positions.  A tile is
+// 128 queries of one KV head of one sequence: its rows times the H / G query heads, so that short
+// pieces of prompts fill tiles and keys are read once for all heads of a group.  CTAs stay and take
+// tiles in turn, longest first.  Of three warpgroups,
+//   the first copies: one warp pages of keys and values into two stages each, three warps the next
+//   tile's queries, turned;
+//   the others compute 64 queries each against 128 positions at a time, from the last to the first:
+//   scores of the next positions are in the tensor cores while those before become weights.
+#ifndef LEVIN_CODEGEN_CUDA_KERNELS_ATTENTION_PREFILL_CUH
+#define LEVIN_CODEGEN_CUDA_KERNELS_ATTENTION_PREFILL_CUH
+
+#include "attention_store.cuh"
+
+namespace levin::kernels::attention {
+
+template <typename Shape> struct PrefillLayout {
+  static constexpr int size = Shape::size, perGroup = Shape::heads / Shape::groups;
+  static constexpr int queries = 128, keys = 128, threads = 384, stages = 2;
+  // Tiles lie in blocks of 64 channels, each of 128 rows of 128 bytes, swizzled.
+  static constexpr int blockBytes = 128 * 128, tileBytes = size / 64 * blockBytes;
+  static constexpr int keyOffset = 2 * tileBytes, valueOffset = keyOffset + stages * tileBytes;
+  static constexpr int infoOffset = valueOffset + stages * tileBytes; // of two tiles, 64 bytes each
+  static constexpr int barrierOffset = infoOffset + 128;
+  static constexpr int sharedBytes = barrierOffset + 128 + 1024;
+  static constexpr int copyRegisters = 56, computeRegisters = 224;
+
+  static __device__ __forceinline__ int tiles(const Sequence &rows) {
+    return rows.count > 1 ? (rows.count * perGroup + queries - 1) / queries : 0;
+  }
+  static_assert(size == 64 || size == 128);
+};
+
+/// 128 queries: of head `group`, from query 128 `index` of the sequence on.
+struct QueryTile {
+  int sequence, group, index; // sequence -1: there is none
+  Sequence rows;
+  int blocks;    // of keys: that the last query sees
+  int positions; // of the sequence
+};
+
+template <typename Shape> class Prefill {
+public:
+  using Layout = PrefillLayout<Shape>;
+  using Input = typename Shape::Input;
+  static constexpr int size = Shape::size, perGroup = Layout::perGroup, half = Shape::width / 2;
+
+  const CUtensorMap *keyMap, *valueMap;
+  const Batch &batch;
+  const Input *q;
+  typename Shape::Output *output;
+  const Turn *turns;
+  uint8_t *shared; // the bytes at address `base`
+  uint32_t base;
+  int tilesPerGroup;
+
+  enum Barrier { KeyFull, KeyEmpty, ValueFull, ValueEmpty, QueryFull, QueryEmpty };
+  __device__ __forceinline__ uint32_t barrier(Barrier kind, int stage) const {
+    return base + Layout::barrierOffset + (2 * kind + stage) * 8;
+  }
+  /// Tile number `round` of this CTA; the order of CTAs alternates, which evens out their work.
+  __device__ __forceinline__ QueryTile tileOf(int round) const;
+  __device__ __forceinline__ void copyPages() const;
+  /// Queries [begin, end) of a tile into `slot`, by `count` threads of which this is number
+  /// `thread`.
+  __device__ __forceinline__ void turnQueries(const QueryTile &tile, int slot, int begin, int end,
+                                              int thread, int count) const;
+  __device__ __forceinline__ void copyQueries() const;
+  __device__ __forceinline__ void compute() const;
+
+private:
+  __device__ __forceinline__ void computeTile(const QueryTile &tile, int slot,
+                                              sm90::RingPosition<Layout::stages> &keyRing,
+                                              sm90::RingPosition<Layout::stages> &valueRing) const;
+  __device__ __forceinline__ void clearValues(uint32_t stage, int begin) const;
+};
+
+template <typename Shape>
+__device__ __forceinline__ QueryTile Prefill<Shape>::tileOf(int round) const {
+  int ctas = static_cast<int>(gridDim.x), cta = static_cast<int>(blockIdx.x);
+  int number = round * ctas + (round % 2 == 0 ? cta : ctas - 1 - cta);
+  QueryTile tile{};
+  tile.sequence = -1;
+  if (number >= tilesPerGroup * Shape::groups)
+    return tile;
+  Piece piece = findPiece(batch, tilesPerGroup - 1 - number / Shape::groups, Layout::tiles);
+  tile.sequence = piece.sequence;
+  tile.group = number % Shape::groups;
+  tile.index = piece.index;
+  tile.rows = piece.rows;
+  tile.positions = piece.rows.positions(batch);
+  int lastRow = min(((piece.index + 1) * Layout::queries - 1) / perGroup, piece.rows.count - 1);
+  int end = min(piece.rows.past + lastRow + 1, batch.capacity());
+  tile.blocks = (end + Layout::keys - 1) / Layout::keys;
+  return tile;
+}
+
+//===- Copies -------------------------------------------------------------------------------===//
+
+template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::copyPages() const {
+  int lane = static_cast<int>(threadIdx.x) % 32;
+  sm90::RingPosition<Layout::stages> ring;
+  for (int round = 0;; ++round) {
+    QueryTile tile = tileOf(round);
+    if (tile.sequence < 0)
+      return;
+    int lastPage = (tile.positions - 1) / pageRows;
+    auto loadPages = [&](int from) { // numbers of 32 pages, one in each lane
+      return from < 0 ? 0 : pageAt(batch, tile.sequence, min(from + lane, lastPage));
+    };
+    int from = (2 * tile.blocks - 1) / 32 * 32;
+    int pages = loadPages(from), pagesBefore = loadPages(from - 32);
+    for (int block = tile.blocks - 1; block >= 0; --block) {
+      if (2 * block < from) {
+        from -= 32;
+        pages = pagesBefore;
+        pagesBefore = loadPages(from - 32);
+      }
+      int rows[2];
+#pragma unroll
+      for (int i = 0; i < 2; ++i)
+        rows[i] =
+            (__shfl_sync(0xFFFFFFFFu, pages, 2 * block + i - from) * Shape::groups + tile.group) *
+            pageRows;
+      auto copy = [&](const CUtensorMap *map, uint32_t target, uint32_t full) {
+        sm90::arriveExpect(full, Layout::tileBytes);
+#pragma unroll
+        for (int part = 0; part < size / 64; ++part)
+#pragma unroll
+          for (int i = 0; i < 2; ++i)
+            sm90::load2D(target + part * Layout::blockBytes + i * (pageRows * 128), map, full,
+                         part * 64, rows[i]);
+      };
+      if (lane == 0) {
+        sm90::wait(barrier(KeyEmpty, ring.stage), ring.parity ^ 1);
+        copy(keyMap, base + Layout::keyOffset + ring.stage * Layout::tileBytes,
+             barrier(KeyFull, ring.stage));
+        sm90::wait(barrier(ValueEmpty, ring.stage), ring.parity ^ 1);
+        copy(valueMap, base + Layout::valueOffset + ring.stage * Layout::tileBytes,
+             barrier(ValueFull, ring.stage));
+      }
+      __syncwarp();
+      ring.advance();
+    }
+  }
+}
+
+template <typename Shape>
+__device__ __forceinline__ void Prefill<Shape>::turnQueries(const QueryTile &tile, int slot,
+                                                            int begin, int end, int thread,
+                                                            int count) const {
+  constexpr int chunks = size / 8;
+  uint8_t *target = shared + slot * Layout::tileBytes;
+#pragma unroll 2
+  for (int item = begin * chunks + thread; item < end * chunks; item += count) {
+    int row = item / chunks, channel = item % chunks * 8;
+    int query = tile.index * Layout::queries + row, token = query / perGroup;
+    if (token >= tile.rows.count)
+      break;
+    int64_t t = tile.rows.first + token;
+    int head = tile.group * perGroup + query % perGroup;
+    loadChannels<Shape, true, 8>(
+        q + t * Shape::qRow + head * Shape::qHead, channel, turns + t * half,
+        [&](int to, const float (&part)[8]) {
+          int chunk = to / 8;
+          storeChannels(reinterpret_cast<__nv_bfloat16 *>(target + chunk / 8 * Layout::blockBytes +
+                                                          row * 128 + (chunk % 8 ^ row % 8) * 16),
+                        part);
+        });
+  }
+}
+
+template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::copyQueries() const {
+  int thread = static_cast<int>(threadIdx.x) - 32;
+  sm90::RingPosition<2> ring;
+  // The computing warps make the first tile's themselves: that slot's first phase has passed.
+  if (thread % 32 == 0)
+    sm90::arrive(barrier(QueryFull, ring.stage));
+  ring.advance();
+  for (int round = 1;; ++round) {
+    QueryTile tile = tileOf(round);
+    sm90::wait(barrier(QueryEmpty, ring.stage), ring.parity ^ 1);
+    if (tile.sequence >= 0)
+      turnQueries(tile, ring.stage, 0, Layout::queries, thread, 96);
+    if (thread == 0)
+      *reinterpret_cast<QueryTile *>(shared + Layout::infoOffset + ring.stage * 64) = tile;
+    sm90::fenceAsyncShared();
+    __syncwarp();
+    if (thread % 32 == 0)
+      sm90::arrive(barrier(QueryFull, ring.stage));
+    if (tile.sequence < 0)
+      return;
+    ring.advance();
+  }
+}
+
+//===- Products -----------------------------------------------------------------------------===//
+
+/// Values from row `begin` on, which no position of the sequence has, become zeros: a weight of 0
+/// would not keep out what the cache holds there.
+template <typename Shape>
+__device__ __forceinline__ void Prefill<Shape>::clearValues(uint32_t stage, int begin) const {
+  int thread = static_cast<int>(threadIdx.x) % 128;
+  uint8_t *target = shared + (stage - base);
+  for (int item = begin * 8 + thread; item < Layout::keys * 8; item += 128)
+#pragma unroll
+    for (int part = 0; part < size / 64; ++part)
+      *reinterpret_cast<uint4 *>(target + part * Layout::blockBytes + item * 16) =
+          make_uint4(0, 0, 0, 0);
+  sm90::fenceAsyncShared();
+  sm90::namedBarrier(1 + static_cast<int>(threadIdx.x) / 128, 128);
+}
+
+/// A row's running statistics: thread t of a warp has rows t / 4 and t / 4 + 8.
+struct RowStatistics {
+  float most[2] = {lowest, lowest}, total[2] = {0, 0}; // totals of the thread's columns
+  /// Turns scores to weights; `shrink` is what results so far are to be multiplied by.
+  template <int Count>
+  __device__ __forceinline__ void weigh(float (&score)[Count], float (&shrink)[2], float factor) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float largest = most[r];
+#pragma unroll
+      for (int i = 2 * r; i < Count; i += 4)
+        largest = fmaxf(largest, fmaxf(score[i], score[i + 1]));
+      largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFFu, largest, 1));
+      largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFFu, largest, 2));
+      shrink[r] = sm90::exp2Fast((most[r] - largest) * factor);
+      most[r] = largest;
+      float shift = largest * factor, sum = 0;
+#pragma unroll
+      for (int i = 2 * r; i < Count; i += 4)
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          score[i + e] = sm90::exp2Fast(fmaf(score[i + e], factor, -shift));
+          sum += score[i + e];
+        }
+      total[r] = total[r] * shrink[r] + sum;
+    }
+  }
+};
+
+template <typename Shape>
+__device__ __forceinline__ void
+Prefill<Shape>::computeTile(const QueryTile &tile, int slot,
+                            sm90::RingPosition<Layout::stages> &keyRing,
+                            sm90::RingPosition<Layout::stages> &valueRing) const {
+  constexpr float factor = Shape::scale * log2e;
+  int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32 % 4;
+  int worker = thread / 128 - 1;
+  float score[Layout::keys / 2], result[size / 2];
+  uint32_t weight[Layout::keys / 16][4];
+
+  int firstQuery = tile.index * Layout::queries + worker * 64;
+  auto visible = [&](int query) {
+    return min(tile.rows.past + query / perGroup + 1, batch.capacity());
+  };
+  int limits[2] = {visible(firstQuery + warp * 16 + lane / 4),
+                   visible(firstQuery + warp * 16 + lane / 4 + 8)};
+  int leastLimit = visible(firstQuery);
+  auto mask = [&](int block) {
+    if ((block + 1) * Layout::keys <= leastLimit)
+      return;
+    int column = block * Layout::keys + 2 * (lane % 4);
+#pragma unroll
+    for (int i = 0; i < Layout::keys / 2; ++i)
+      if (column + 8 * (i / 4) + i % 2 >= limits[i / 2 % 2])
+        score[i] = -INFINITY;
+  };
+  uint64_t queries = sm90::descriptorK(base + slot * Layout::tileBytes + worker * (64 * 128));
+  auto multiplyKeys = [&] {
+    sm90::wait(barrier(KeyFull, keyRing.stage), keyRing.parity);
+    uint64_t keys = sm90::descriptorK(base + Layout::keyOffset + keyRing.stage * Layout::tileBytes);
+    sm90::wgmmaFence();
+#pragma unroll
+    for (int step = 0; step < size / 16; ++step) {
+      uint32_t bytes = step / 4 * Layout::blockBytes + step % 4 * 32;
+      sm90::wgmma<Layout::keys>(score, sm90::advance(queries, bytes), sm90::advance(keys, bytes),
+                                step > 0);
+    }
+    sm90::wgmmaCommit();
+  };
+  auto multiplyValues = [&] {
+    sm90::wait(barrier(ValueFull, valueRing.stage), valueRing.parity);
+    uint64_t values = sm90::descriptorMN(
+        base + Layout::valueOffset + valueRing.stage * Layout::tileBytes, Layout::blockBytes);
+    sm90::wgmmaFence();
+#pragma unroll
+    for (int step = 0; step < Layout::keys / 16; ++step)
+      sm90::wgmma<size, 1>(result, weight[step], sm90::advance(values, step * 2048), true);
+    sm90::wgmmaCommit();
+  };
+  auto release = [&](Barrier kind, sm90::RingPosition<Layout::stages> &ring) {
+    if (lane == 0)
+      sm90::arrive(barrier(kind, ring.stage));
+    ring.advance();
+  };
+  auto pack = [&] {
+#pragma unroll
+    for (int step = 0; step < Layout::keys / 16; ++step)
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        weight[step][i] = sm90::packBf16(score[8 * step + 2 * i], score[8 * step + 2 * i + 1]);
+  };
+
+  RowStatistics statistics;
+  float shrink[2];
+  multiplyKeys();
+  sm90::wgmmaWait<0>();
+  sm90::wgmmaHold(score);
+  release(KeyEmpty, keyRing);
+  mask(tile.blocks - 1);
+  statistics.weigh(score, shrink, factor);
+  pack();
+#pragma unroll
+  for (int i = 0; i < size / 2; ++i)
+    result[i] = 0;
+  if (tile.blocks * Layout::keys > tile.positions) {
+    sm90::wait(barrier(ValueFull, valueRing.stage), valueRing.parity);
+    clearValues(base + Layout::valueOffset + valueRing.stage * Layout::tileBytes,
+                tile.positions - (tile.blocks - 1) * Layout::keys);
+  }
+  for (int block = tile.blocks - 2; block >= 0; --block) {
+    sm90::namedBarrier(4 + worker, 256); // the warpgroups take turns at the tensor cores
+    multiplyKeys();
+    multiplyValues();
+    sm90::namedArrive(5 - worker, 256);
+    sm90::wgmmaWait<1>();
+    sm90::wgmmaHold(score);
+    release(KeyEmpty, keyRing);
+    mask(block);
+    statistics.weigh(score, shrink, factor);
+    sm90::wgmmaWait<0>();
+    sm90::wgmmaHold(result);
+    release(ValueEmpty, valueRing);
+#pragma unroll
+    for (int i = 0; i < size / 2; ++i)
+      result[i] *= shrink[i / 2 % 2];
+    pack();
+  }
+  multiplyValues();
+  sm90::wgmmaWait<0>();
+  sm90::wgmmaHold(result);
+  release(ValueEmpty, valueRing);
+
+  // Results through the place of the warp's queries, which nothing reads any more.
+  float inverse[2];
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    float total = statistics.total[r];
+    total += __shfl_xor_sync(0xFFFFFFFFu, total, 1);
+    total += __shfl_xor_sync(0xFFFFFFFFu, total, 2);
+    inverse[r] = 1.0f / total;
+  }
+  int firstRow = worker * 64 + warp * 16;
+  uint32_t rows = slot * Layout::tileBytes + firstRow * 128;
+  auto place = [&](int row, int chunk) {
+    return rows + chunk / 8 * Layout::blockBytes + row * 128 + (chunk % 8 ^ row % 8) * 16;
+  };
+#pragma unroll
+  for (int chunk = 0; chunk < size / 8; chunk += 2) {
+    uint32_t packed[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      packed[i] = sm90::packBf16(result[4 * chunk + 2 * i] * inverse[i % 2],
+                                 result[4 * chunk + 2 * i + 1] * inverse[i % 2]);
+    sm90::storeMatrix4(base + place(lane % 16, chunk + lane / 16), packed[0], packed[1], packed[2],
+                       packed[3]);
+  }
+  __syncwarp();
+  constexpr int chunks = size / 8;
+#pragma unroll
+  for (int item = lane; item < 16 * chunks; item += 32) {
+    int row = item / chunks, chunk = item % chunks;
+    int query = tile.index * Layout::queries + firstRow + row, token = query / perGroup;
+    if (token < tile.rows.count) {
+      int64_t to = static_cast<int64_t>(tile.rows.first + token) * Shape::heads +
+                   tile.group * perGroup + query % perGroup;
+      *reinterpret_cast<uint4 *>(output + to * size + chunk * 8) =
+          *reinterpret_cast<const uint4 *>(shared + place(row, chunk));
+    }
+  }
+  __syncwarp();
+}
+
+template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::compute() const {
+  int thread = static_cast<int>(threadIdx.x), worker = thread / 128 - 1;
+  QueryTile tile = tileOf(0);
+  if (tile.sequence < 0)
+    return;
+  turnQueries(tile, 0, worker * 64, worker * 64 + 64, thread % 128, 128);
+  sm90::fenceAsyncShared();
+  sm90::namedBarrier(2 + worker, 128);
+  if (worker == 1) // the other one is first
+    sm90::namedArrive(4, 256);
+  sm90::RingPosition<2> ring;
+  sm90::RingPosition<Layout::stages> keyRing, valueRing;
+  while (true) {
+    computeTile(tile, ring.stage, keyRing, valueRing);
+    if (thread % 32 == 0)
+      sm90::arrive(barrier(QueryEmpty, ring.stage));
+    ring.advance();
+    sm90::wait(barrier(QueryFull, ring.stage), ring.parity);
+    tile = *reinterpret_cast<const QueryTile *>(shared + Layout::infoOffset + ring.stage * 64);
+    if (tile.sequence < 0)
+      return;
+  }
+}
+
+/// Grid: one CTA a multiprocessor, or fewer; block: PrefillLayout::threads.  Maps: rows of keys and
+/// values in boxes of [pageRows, 64].  `turns` is the table that attentionStore() made.
+template <typename Shape>
+__device__ __forceinline__ void
+attentionPrefill(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const Batch &batch,
+                 const typename Shape::Input *q, typename Shape::Output *output,
+                 const Turn *turns) {
+  using Layout = PrefillLayout<Shape>;
+  static_assert(sizeof(typename Shape::Page) == 2 && sizeof(typename Shape::Output) == 2);
+  extern __shared__ uint8_t dynamicShared[];
+  uint32_t address = sm90::sharedAddress(dynamicShared);
+  uint32_t base = (address + 1023) / 1024 * 1024;
+  Prefill<Shape> prefill{
+      keyMap, valueMap, batch, q, output, turns, dynamicShared + (base - address), base, 0};
+  if (threadIdx.x == 0) {
+    using P = Prefill<Shape>;
+    for (int stage = 0; stage < 2; ++stage) {
+      sm90::initBarrier(prefill.barrier(P::KeyFull, stage), 1);
+      sm90::initBarrier(prefill.barrier(P::KeyEmpty, stage), 8);
+      sm90::initBarrier(prefill.barrier(P::ValueFull, stage), 1);
+      sm90::initBarrier(prefill.barrier(P::ValueEmpty, stage), 8);
+      sm90::initBarrier(prefill.barrier(P::QueryFull, stage), 3);
+      sm90::initBarrier(prefill.barrier(P::QueryEmpty, stage), 8);
+    }
+    sm90::fenceBarrierInit();
+  }
+  __syncthreads();
+  sm90::gridWait();
+  prefill.tilesPerGroup = countPieces(batch, 0, Layout::tiles).all;
+  if (sm90::warpIndex() < 4) {
+    sm90::fewerRegisters<Layout::copyRegisters>();
+    if (sm90::warpIndex() == 0)
+      prefill.copyPages();
+    else
+      prefill.copyQueries();
+  } else {
+    sm90::moreRegisters<Layout::computeRegisters>();
+    prefill.compute();
+  }
+}
+
+} // namespace levin::kernels::attention
+
+#endif // LEVIN_CODEGEN_CUDA_KERNELS_ATTENTION_PREFILL_CUH
