@@ -145,7 +145,7 @@ __device__ __forceinline__ void gemmLoadTile(const CUtensorMap *const (&weights)
   const uint32_t bytes = Shape::weightBytes + panels * boxes * box * 128;
   const int column = (tile.block * Shape::cluster + cta) * Shape::columns;
   for (int step = 0; step < steps; ++step) {
-    sm90::waitCluster(shared.empty(position.stage), position.parity ^ 1);
+    sm90::wait(shared.empty(position.stage), position.parity ^ 1);
     const uint32_t full = shared.full(position.stage);
     sm90::arriveExpect(full, bytes);
     uint32_t target = shared.weights(position.stage);

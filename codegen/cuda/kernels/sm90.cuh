@@ -49,10 +49,12 @@ __device__ __forceinline__ void arriveExpect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
                : "memory");
 }
-/// Arrives at the barrier at the same address in another CTA of the cluster.
+/// Arrives at the barrier at the same address in another CTA of the cluster.  Orders what the
+/// tensor cores and the copy engine did, as a freed stage needs, but no ordinary accesses: a
+/// release for the whole cluster would wait for all of the thread's, for a microsecond.
 __device__ __forceinline__ void arriveRemote(uint32_t barrier, uint32_t cta) {
   asm volatile("{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-               "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
+               "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
                "r"(cta)
                : "memory");
 }
@@ -70,18 +72,6 @@ __device__ __forceinline__ bool tryWait(uint32_t barrier, uint32_t parity) {
 __device__ __forceinline__ void wait(uint32_t barrier, uint32_t parity) {
   while (!tryWait(barrier, parity)) {
   }
-}
-/// wait() that also sees what other CTAs of the cluster released.
-__device__ __forceinline__ void waitCluster(uint32_t barrier, uint32_t parity) {
-  uint32_t done;
-  do {
-    asm volatile("{\n.reg .pred p;\n"
-                 "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n"
-                 "selp.u32 %0, 1, 0, p;\n}"
-                 : "=r"(done)
-                 : "r"(barrier), "r"(parity)
-                 : "memory");
-  } while (done == 0);
 }
 
 /// A stage of a ring and the parity of its current round.

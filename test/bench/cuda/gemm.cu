@@ -364,18 +364,19 @@ static void timeGrouped(Weights &weights, Buffer<Bf16> &tokens) {
       time<GemmShape<2, 32, 1, false>, Swiglu>("  w13 swiglu 32", w13, rows, 32);
       time<GemmShape<1, 32, 1, false>, Plain>("  w2 plain 32", w2, rows, 32);
     }
-    if (count >= 256 && count <= 1024)
-      time<GemmShape<2, 64, 1, false>, Swiglu>("  w13 swiglu 64", w13, rows, 64);
     if (count >= 1024) {
       time<GemmShape<2, 128, 1, false>, Swiglu>("  w13 swiglu 128", w13, rows, 128);
       time<GemmShape<2, 128, 2, false>, Swiglu>("  w13 swiglu 128 cluster", w13, rows, 128);
+      time<GemmShape<1, 128, 1, false>, Plain>("  w2 plain 128", w2, rows, 128);
       time<GemmShape<1, 128, 2, false>, Plain>("  w2 plain 128 cluster", w2, rows, 128);
     }
     if (count >= 8192) {
       time<GemmShape<2, 256, 1, false>, Swiglu>("  w13 swiglu 256", w13, rows, 256);
       time<GemmShape<2, 256, 2, false>, Swiglu>("  w13 swiglu 256 cluster", w13, rows, 256);
       time<GemmShape<2, 256, 2, false>, Swiglu>("  w13 swiglu 256 cluster", w13, rows, 192);
+      time<GemmShape<1, 256, 1, false>, Plain>("  w13 plain 256", both, rows, 256);
       time<GemmShape<1, 256, 2, false>, Plain>("  w13 plain 256 cluster", both, rows, 256);
+      time<GemmShape<1, 256, 1, false>, Plain>("  w2 plain 256", w2, rows, 256);
       time<GemmShape<1, 256, 2, false>, Plain>("  w2 plain 256 cluster", w2, rows, 256);
     }
   }
@@ -390,24 +391,20 @@ static void timeDense(Weights &weights, Buffer<Bf16> &tokens) {
       Arguments a{
           tokens.data(), weights.buffer.data(), weights.buffer.data(), nullptr, 1, rows, e.n, e.k};
       std::printf("dense, %d x %d x %d\n", rows, e.n, e.k);
-      if (rows <= 32) {
-        time<GemmShape<1, 32, 1, false>, Plain>("  32", a, rows, 32);
+      if (rows <= 32)
         time<GemmShape<1, 32, 1, true>, Plain>("  32 split", a, rows, 32);
-      }
-      if (rows <= 128) {
-        time<GemmShape<1, 64, 1, false>, Plain>("  64", a, rows, 64);
+      if (rows <= 128)
         time<GemmShape<1, 64, 1, true>, Plain>("  64 split", a, rows, 64);
-      }
       if (rows >= 128)
-        for (int tile : {64, 96, 128}) {
+        for (int tile : {96, 128}) {
           time<GemmShape<1, 128, 1, false>, Plain>("  128", a, rows, tile);
           time<GemmShape<1, 128, 2, false>, Plain>("  128 cluster", a, rows, tile);
         }
       if (rows >= 512)
-        for (int tile : {176, 256})
+        for (int tile : {176, 208, 256}) {
           time<GemmShape<1, 256, 2, false>, Plain>("  256 cluster", a, rows, tile);
-      if (rows >= 8192)
-        time<GemmShape<1, 256, 1, false>, Plain>("  256", a, rows, 256);
+          time<GemmShape<1, 256, 1, false>, Plain>("  256", a, rows, tile);
+        }
     }
 }
 
