@@ -29,8 +29,10 @@ struct Region {
   llvm::SmallVector<int64_t> producers; // groups whose results it reads
 };
 
-// The ops that name a kernel.
-bool isNamed(Operation *op) { return !llvm::isa<exec::UnpackOp>(op); }
+// The ops that name a kernel: not those that only say how its operands are stored.
+bool isNamed(Operation *op) {
+  return !llvm::isa<exec::UnpackOp, mlir::arith::ExtFOp, mlir::arith::TruncFOp>(op);
+}
 
 // "64x768x192": rows, results and summands of a matmul (and its experts), else the extents of the
 // first result.
@@ -95,6 +97,8 @@ std::string nameOf(const Region &region) {
       continue;
     name += (name.empty() ? "" : "_") + mnemonic.str();
   }
+  if (name.empty())
+    name = region.ops.front()->getName().stripDialect();
   std::string extents = extentsOf(region);
   if (!extents.empty())
     name += "_" + extents;
@@ -211,6 +215,18 @@ void KernelFormer::findBorder(int64_t group, Region &region) {
         region.outputs.push_back(result);
     }
   }
+  // A result that is only rounded before it is stored keeps its place among the results.
+  auto placeOf = [](mlir::Value value) {
+    auto rounded = value.getDefiningOp<mlir::arith::TruncFOp>();
+    auto made = llvm::dyn_cast<mlir::OpResult>(rounded ? rounded.getIn() : value);
+    return made ? made : llvm::cast<mlir::OpResult>(value);
+  };
+  llvm::stable_sort(region.outputs, [&](mlir::Value a, mlir::Value b) {
+    mlir::OpResult first = placeOf(a), second = placeOf(b);
+    if (first.getOwner() == second.getOwner())
+      return first.getResultNumber() < second.getResultNumber();
+    return first.getOwner()->isBeforeInBlock(second.getOwner());
+  });
 }
 
 // The kernel of `region`, outside of any module.

@@ -40,6 +40,7 @@ public:
   }
 
   void add(Operation *op, KernelKind kind);
+  void fuseGathers();
   void writeAttributes();
 
 private:
@@ -295,6 +296,32 @@ void Grouping::add(Operation *op, KernelKind kind) {
   }
 }
 
+// Lets products of experts take the dispatch that only they read.  The group stays free of circles:
+// what a dispatch makes is read nowhere else, and what it reads cannot wait for its readers.
+void Grouping::fuseGathers() {
+  for (unsigned source = 0; source < groups.size(); ++source) {
+    if (groups[source].ops.size() != 1 || !llvm::isa<moe::DispatchOp>(groups[source].root))
+      continue;
+    Operation *dispatch = groups[source].root;
+    std::optional<unsigned> target;
+    bool takes = true;
+    forEachUser(dispatch, [&](Operation *user) {
+      auto product = llvm::dyn_cast<moe::GroupedLinearOp>(user);
+      auto known = owner.find(user);
+      takes &= product && product.getInput() == dispatch->getResult(0) && known != owner.end() &&
+               (!target || *target == known->second);
+      if (takes)
+        target = known->second;
+    });
+    if (!takes || !target) {
+      missed(dispatch, groups[source], "others than one kernel of grouped products read it");
+      continue;
+    }
+    groups[source].ops.clear();
+    join(dispatch, *target);
+  }
+}
+
 // Numbers the groups by their first op.
 void Grouping::writeAttributes() {
   llvm::SmallVector<std::pair<unsigned, const Group *>> order;
@@ -309,6 +336,8 @@ void Grouping::writeAttributes() {
 }
 
 struct FuseGroup : impl::FuseGroupPassBase<FuseGroup> {
+  using FuseGroupPassBase::FuseGroupPassBase;
+
   void runOnOperation() override {
     for (auto function : getOperation().getOps<mlir::func::FuncOp>()) {
       if (function.isExternal())
@@ -317,6 +346,8 @@ struct FuseGroup : impl::FuseGroupPassBase<FuseGroup> {
       for (Operation &op : function.getBody().front())
         if (auto kind = markedKind(&op))
           grouping.add(&op, *kind);
+      if (fusedGather)
+        grouping.fuseGathers();
       grouping.writeAttributes();
     }
   }

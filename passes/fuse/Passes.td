@@ -58,6 +58,10 @@ def FuseGroupPass : Pass<"levin-fuse-group", "::mlir::ModuleOp"> {
     * gathers and `moe.combine` take the elementwise ops that follow;
     * elementwise ops on one shape are one group; every other op is its own.
 
+    With `fused-gather`, for targets whose grouped products read their rows from
+    where they lie, a `moe.dispatch` also joins the products of experts that
+    alone read it.
+
     A group never waits for a value that waits for the group.  Every decision is
     a remark named `Fuse` of the category `fuse`, passed or missed with its
     reason.  From
@@ -82,6 +86,58 @@ def FuseGroupPass : Pass<"levin-fuse-group", "::mlir::ModuleOp"> {
 
     Example: `test/passes/fuse/group.mlir`.
   }];
+  let options = [
+    Option<"fusedGather", "fused-gather", "bool", "false",
+      "Products of experts take the moe.dispatch that only they read.">
+  ];
+}
+
+def FuseNarrowPass : Pass<"levin-fuse-narrow", "::mlir::ModuleOp"> {
+  let summary = "Stores values that cross kernels in a narrower float type.";
+  let description = [{
+    In a step, a float32 tensor that one group makes and others read is rounded
+    to `type` at the end of the first and widened at the begin of each of the
+    others: kernels compute in float32 and store half as much.  Readers in its
+    own group still get the value that was not rounded.  These keep float32:
+
+    * what `moe.route` reads and makes;
+    * state, decay rates, and the weights of norms;
+    * results of the function, and what the group that makes the logits reads;
+    * all values of functions that are no step: they say themselves in which type
+      they are.
+
+    From
+
+    ```mlir
+    func.func @step(%x: tensor<4x8xf32>, %w: tensor<8x8xbf16>, %n: tensor<8xf32>, %v: tensor<16x8xbf16>)
+        -> (tensor<4x16xf32> {nn.role = #nn.role<logits>}) {
+      %a = nn.linear %x, %w {fuse.group = 0 : i64} : tensor<4x8xf32>, tensor<8x8xbf16>
+      %b = nn.rms_norm %a, %n {eps = 1.0e-5 : f64, fuse.group = 1 : i64} : tensor<4x8xf32>, tensor<8xf32>
+      %c = nn.linear %b, %v {fuse.group = 2 : i64} : tensor<4x8xf32>, tensor<16x8xbf16>
+      return %c : tensor<4x16xf32>
+    }
+    ```
+
+    it makes
+
+    ```mlir
+    func.func @step(%x: tensor<4x8xf32>, %w: tensor<8x8xbf16>, %n: tensor<8xf32>, %v: tensor<16x8xbf16>)
+        -> (tensor<4x16xf32> {nn.role = #nn.role<logits>}) {
+      %a = nn.linear %x, %w {fuse.group = 0 : i64} : tensor<4x8xf32>, tensor<8x8xbf16>
+      %s = arith.truncf %a {fuse.group = 0 : i64} : tensor<4x8xf32> to tensor<4x8xbf16>
+      %l = arith.extf %s {fuse.group = 1 : i64} : tensor<4x8xbf16> to tensor<4x8xf32>
+      %b = nn.rms_norm %l, %n {eps = 1.0e-5 : f64, fuse.group = 1 : i64} : tensor<4x8xf32>, tensor<8xf32>
+      %c = nn.linear %b, %v {fuse.group = 2 : i64} : tensor<4x8xf32>, tensor<16x8xbf16>
+      return %c : tensor<4x16xf32>
+    }
+    ```
+
+    Example: `test/passes/fuse/narrow.mlir`.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+  let options = [
+    Option<"type", "type", "std::string", "\"bf16\"", "bf16, or f32 to change nothing.">
+  ];
 }
 
 def FusePackPass : Pass<"levin-fuse-pack", "::mlir::ModuleOp"> {

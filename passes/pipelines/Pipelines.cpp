@@ -14,7 +14,7 @@ namespace {
 using mlir::OpPassManager;
 
 // A module of one dynamic step and plain functions, without calls.
-void buildInput(OpPassManager &pm, const HostOptions &) {
+void buildInput(OpPassManager &pm, const TargetOptions &) {
   pm.addPass(createVerifyInputPass());
   pm.addPass(mlir::createInlinerPass());
   pm.addPass(mlir::createSymbolDCEPass());
@@ -23,7 +23,7 @@ void buildInput(OpPassManager &pm, const HostOptions &) {
 }
 
 // Static functions, one step for each bucket, of the ops that kernels are made of.
-void buildSpecialise(OpPassManager &pm, const HostOptions &options) {
+void buildSpecialise(OpPassManager &pm, const TargetOptions &options) {
   SpecialisePassOptions buckets;
   for (const Bucket &bucket : options.buckets) {
     buckets.tokens.push_back(bucket.tokens);
@@ -41,29 +41,39 @@ void buildSpecialise(OpPassManager &pm, const HostOptions &options) {
 }
 
 // Kernels, and functions that only dispatch them.
-void buildFuse(OpPassManager &pm, const HostOptions &) {
+void buildFuse(OpPassManager &pm, const TargetOptions &options) {
+  bool isCuda = options.target == Target::Cuda;
   pm.addPass(fuse::createFuseMatchPass());
-  pm.addPass(fuse::createFuseGroupPass());
-  pm.addPass(fuse::createFusePackPass());
+  pm.addPass(fuse::createFuseGroupPass({/*fusedGather=*/isCuda}));
+  if (options.activations != "f32")
+    pm.addPass(fuse::createFuseNarrowPass({options.activations}));
+  if (!isCuda) // tensor cores read matrices as they are stored
+    pm.addPass(fuse::createFusePackPass());
   pm.addPass(fuse::createFuseFormKernelsPass());
 }
 
 // Programs: commands on bytes.
-void buildPlan(OpPassManager &pm, const HostOptions &) { pm.addPass(plan::createPlanMemoryPass()); }
+void buildPlan(OpPassManager &pm, const TargetOptions &options) {
+  pm.addPass(plan::createPlanMemoryPass({memoryAlignmentOf(options.target)}));
+}
 
-constexpr Phase phases[] = {
+constexpr Phase allPhases[] = {
     {"input", "a checked module without calls", buildInput,
-     [](OpPassManager &pm) { pm.addPass(createVerifyInputPass({/*final=*/true})); }},
+     [](OpPassManager &pm, const TargetOptions &) {
+       pm.addPass(createVerifyInputPass({/*final=*/true}));
+     }},
     {"specialise", "static functions, one step for each bucket", buildSpecialise,
-     [](OpPassManager &pm) { pm.addPass(createVerifyStaticPass()); }},
+     [](OpPassManager &pm, const TargetOptions &) { pm.addPass(createVerifyStaticPass()); }},
     {"fuse", "kernels, and functions that dispatch them", buildFuse,
-     [](OpPassManager &pm) { pm.addPass(fuse::createFuseVerifyPass()); }},
+     [](OpPassManager &pm, const TargetOptions &) { pm.addPass(fuse::createFuseVerifyPass()); }},
     {"plan", "programs: commands on bytes", buildPlan,
-     [](OpPassManager &pm) { pm.addPass(plan::createPlanVerifyPass()); }},
+     [](OpPassManager &pm, const TargetOptions &options) {
+       pm.addPass(plan::createPlanVerifyPass({memoryAlignmentOf(options.target)}));
+     }},
 };
 
-// The options of `levin-host-pipeline`, for tests.
-struct HostPipelineOptions : mlir::PassPipelineOptions<HostPipelineOptions> {
+// The options of the pipelines, for tests.
+struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   ListOption<int64_t> tokens{*this, "tokens", llvm::cl::desc("Tokens of each bucket.")};
   ListOption<int64_t> sequences{*this, "sequences", llvm::cl::desc("Sequences of each bucket.")};
   ListOption<int64_t> rows{*this, "rows", llvm::cl::desc("Rows of logits of each bucket.")};
@@ -75,9 +85,12 @@ struct HostPipelineOptions : mlir::PassPipelineOptions<HostPipelineOptions> {
   Option<std::string> dtype{*this, "dtype",
                             llvm::cl::desc("Of weight matrices: auto, f32, bf16 or f16."),
                             llvm::cl::init("auto")};
+  Option<std::string> activations{*this, "activations",
+                                  llvm::cl::desc("Of values between kernels: f32 or bf16."),
+                                  llvm::cl::init("f32")};
 
-  HostOptions get() const {
-    HostOptions options{{}, slots, blocks, dtype};
+  TargetOptions get(Target target) const {
+    TargetOptions options{target, {}, slots, blocks, dtype, activations};
     for (size_t i = 0; i < tokens.size(); ++i)
       options.buckets.push_back(
           {tokens[i], i < sequences.size() ? sequences[i] : 1, i < rows.size() ? rows[i] : 1});
@@ -87,12 +100,14 @@ struct HostPipelineOptions : mlir::PassPipelineOptions<HostPipelineOptions> {
 
 } // namespace
 
-llvm::ArrayRef<Phase> hostPhases() { return phases; }
+int64_t memoryAlignmentOf(Target target) { return target == Target::Cuda ? 256 : 64; }
 
-void buildHostPipeline(OpPassManager &manager, const HostOptions &options) {
-  for (const Phase &phase : phases) {
+llvm::ArrayRef<Phase> phases() { return allPhases; }
+
+void buildPipeline(OpPassManager &manager, const TargetOptions &options) {
+  for (const Phase &phase : allPhases) {
     phase.build(manager, options);
-    phase.verify(manager);
+    phase.verify(manager, options);
   }
 }
 
@@ -108,9 +123,14 @@ void levin::registerLevinPasses() {
   mlir::registerCSEPass();
   mlir::registerInlinerPass();
   mlir::registerSymbolDCEPass();
-  mlir::PassPipelineRegistration<HostPipelineOptions>(
+  mlir::PassPipelineRegistration<PipelineOptions>(
       "levin-host-pipeline", "Everything between a model and programs for the host.",
-      [](mlir::OpPassManager &manager, const HostPipelineOptions &options) {
-        buildHostPipeline(manager, options.get());
+      [](mlir::OpPassManager &manager, const PipelineOptions &options) {
+        buildPipeline(manager, options.get(Target::Host));
+      });
+  mlir::PassPipelineRegistration<PipelineOptions>(
+      "levin-cuda-pipeline", "Everything between a model and programs for a GPU.",
+      [](mlir::OpPassManager &manager, const PipelineOptions &options) {
+        buildPipeline(manager, options.get(Target::Cuda));
       });
 }

@@ -18,11 +18,19 @@ struct Bucket {
   bool operator==(const Bucket &) const = default;
 };
 
-struct HostOptions {
+enum class Target { Host, Cuda };
+
+/// What a target needs of the bytes of a program.
+int64_t memoryAlignmentOf(Target target);
+
+/// What a model is compiled for.
+struct TargetOptions {
+  Target target = Target::Host;
   std::vector<Bucket> buckets;
-  int64_t slots = 4;          // sequences whose state is kept
-  int64_t blocks = 1;         // cache blocks that one sequence may fill
-  std::string dtype = "auto"; // of weight matrices: auto, f32, bf16, f16
+  int64_t slots = 4;               // sequences whose state is kept
+  int64_t blocks = 1;              // cache blocks that one sequence may fill
+  std::string dtype = "auto";      // of weight matrices: auto, f32, bf16, f16
+  std::string activations = "f32"; // of values between kernels: f32, bf16
 };
 
 /// A stretch of the pipeline, and the pass that closes it: it states what later phases rely on, and
@@ -31,16 +39,16 @@ struct HostOptions {
 struct Phase {
   llvm::StringLiteral name;
   llvm::StringLiteral summary;
-  void (*build)(mlir::OpPassManager &, const HostOptions &);
-  void (*verify)(mlir::OpPassManager &);
+  void (*build)(mlir::OpPassManager &, const TargetOptions &);
+  void (*verify)(mlir::OpPassManager &, const TargetOptions &);
 };
 
-/// The phases of the host target that change IR, in order: input, specialise, fuse, plan.  Code
-/// generation and the artifact follow them.
-llvm::ArrayRef<Phase> hostPhases();
+/// The phases that change IR, in order: input, specialise, fuse, plan.  They are the same for every
+/// target; their passes follow from the options.  Code generation and the artifact come after them.
+llvm::ArrayRef<Phase> phases();
 
 /// All of them.
-void buildHostPipeline(mlir::OpPassManager &manager, const HostOptions &options);
+void buildPipeline(mlir::OpPassManager &manager, const TargetOptions &options);
 
 } // namespace levin::pipelines
 

@@ -13,9 +13,6 @@
 
 namespace levin::plan {
 
-/// Where every slice, weight and arena begins, in bytes.
-inline constexpr uint64_t memoryAlignment = 64;
-
 /// Bytes of a tensor as it lies in memory: whole bytes for each element (one for i1), row-major.
 /// Nothing if the shape is not static or the size exceeds 62 bits.
 std::optional<uint64_t> byteSizeOf(mlir::ShapedType type);

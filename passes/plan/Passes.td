@@ -51,6 +51,10 @@ def PlanMemoryPass : Pass<"levin-plan-memory", "::mlir::ModuleOp"> {
     `test/passes/plan/memory.mlir`.
   }];
   let dependentDialects = ["::levin::exec::ExecDialect"];
+  let options = [
+    Option<"alignment", "alignment", "int64_t", "64",
+      "Where slices and weights begin, in bytes: a power of two from 8 to 4096.">
+  ];
 }
 
 def PlanVerifyPass : Pass<"levin-plan-verify", "::mlir::ModuleOp"> {
@@ -60,8 +64,8 @@ def PlanVerifyPass : Pass<"levin-plan-verify", "::mlir::ModuleOp"> {
     commands in order and keeps, for each byte of the workspace, which slice
     wrote it last.
 
-    * (P1) slices and weights lie in their arena at multiples of 64, and weights
-      do not overlap;
+    * (P1) slices and weights lie in their arena at multiples of `alignment`, and
+      weights do not overlap;
     * (P2) what a command reads was last written as that slice;
     * (P3) a command touches a slice only while it is alive;
     * (P4) parameters are never written;
@@ -76,6 +80,10 @@ def PlanVerifyPass : Pass<"levin-plan-verify", "::mlir::ModuleOp"> {
     Example: `test/passes/plan/verify_errors.mlir`.
   }];
   let dependentDialects = ["::levin::exec::ExecDialect"];
+  let options = [
+    Option<"alignment", "alignment", "int64_t", "64",
+      "Where slices and weights begin, in bytes.">
+  ];
 }
 
 #endif

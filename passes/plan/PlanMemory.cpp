@@ -22,6 +22,8 @@ struct Place {
 // An arena that all programs share: places are given out once for each key.
 class SharedArena {
 public:
+  explicit SharedArena(uint64_t alignment) : alignment(alignment) {}
+
   // The place of `key`, made on first sight; nothing if it had another size before or the arena
   // grows beyond 62 bits.
   std::optional<Place> placeOf(llvm::StringRef key, uint64_t size) {
@@ -29,7 +31,7 @@ public:
     if (!isNew)
       return at->second.size == size ? std::optional(at->second) : std::nullopt;
     auto next = checkedAdd(end, size);
-    next = next ? checkedAlign(*next, memoryAlignment) : std::nullopt;
+    next = next ? checkedAlign(*next, alignment) : std::nullopt;
     if (!next || *next >= uint64_t(1) << 62)
       return std::nullopt;
     end = *next;
@@ -40,7 +42,7 @@ public:
 
 private:
   llvm::MapVector<std::string, Place, llvm::StringMap<unsigned>> places;
-  uint64_t end = 0;
+  uint64_t alignment, end = 0;
 };
 
 // A parameter in one layout.
@@ -52,6 +54,10 @@ struct Weight {
 };
 
 struct Shared {
+  explicit Shared(uint64_t alignment)
+      : alignment(alignment), parameters(alignment), state(alignment) {}
+
+  uint64_t alignment; // of slices and weights, in bytes
   SharedArena parameters, state;
   std::vector<Weight> weights;
 };
@@ -349,7 +355,7 @@ mlir::LogicalResult ProgramPlanner::placeWorkspace() {
     lifetimes.push_back({buffer.place.size, buffer.first, buffer.last});
     owners.push_back(static_cast<unsigned>(index));
   }
-  auto placement = placeBuffers(lifetimes, memoryAlignment);
+  auto placement = placeBuffers(lifetimes, shared.alignment);
   if (!placement)
     return function.emitError("needs more workspace than 62 bits can count");
   for (auto [owner, offset] : llvm::zip(owners, placement->offsets))
@@ -413,8 +419,15 @@ void ProgramPlanner::emit(mlir::OpBuilder &builder) {
 }
 
 struct PlanMemory : impl::PlanMemoryPassBase<PlanMemory> {
+  using PlanMemoryPassBase::PlanMemoryPassBase;
+
   void runOnOperation() override {
-    Shared shared;
+    if (alignment < 8 || alignment > 4096 || !llvm::isPowerOf2_64(uint64_t(alignment))) {
+      getOperation().emitError("levin-plan-memory: alignment is ")
+          << int64_t(alignment) << ", expected a power of two from 8 to 4096";
+      return signalPassFailure();
+    }
+    Shared shared(static_cast<uint64_t>(alignment));
     llvm::SmallVector<mlir::func::FuncOp> functions(getOperation().getOps<mlir::func::FuncOp>());
     std::vector<ProgramPlanner> planners;
     for (mlir::func::FuncOp function : functions) {

@@ -11,8 +11,6 @@ namespace levin::plan {
 
 namespace {
 
-constexpr int64_t placeAlignment = 64;
-
 // Bytes [begin, end) of one arena.
 struct Range {
   mlir::Value arena;
@@ -128,8 +126,8 @@ Signature signatureOf(mlir::func::FuncOp kernel) {
 
 class ProgramVerifier {
 public:
-  ProgramVerifier(exec::ProgramOp program, mlir::SymbolTableCollection &symbols)
-      : program(program), symbols(symbols) {}
+  ProgramVerifier(exec::ProgramOp program, mlir::SymbolTableCollection &symbols, int64_t alignment)
+      : program(program), symbols(symbols), alignment(alignment) {}
 
   mlir::LogicalResult verify() {
     mlir::Block &body = program.getBody().front();
@@ -154,9 +152,10 @@ private:
   mlir::LogicalResult verifySlice(exec::SliceOp slice) {
     auto arena = slice.getArena().getDefiningOp<exec::ArenaOp>();
     auto place = slice.getPlace();
-    if (!arena || place[0] % placeAlignment || place[0] + place[1] > arena.getExtent()[0])
-      return slice.emitOpError("at [") << place[0] << ", " << place[1]
-                                       << "] does not lie in its arena at a multiple of 64 (P1)";
+    if (!arena || place[0] % alignment || place[0] + place[1] > arena.getExtent()[0])
+      return slice.emitOpError("at [")
+             << place[0] << ", " << place[1] << "] does not lie in its arena at a multiple of "
+             << alignment << " (P1)";
     return mlir::success();
   }
 
@@ -227,6 +226,7 @@ private:
 
   exec::ProgramOp program;
   mlir::SymbolTableCollection &symbols;
+  int64_t alignment;
   Owners owners;
   int64_t command = 0;
 };
@@ -234,12 +234,15 @@ private:
 // What all programs must have in common.
 class SharedVerifier {
 public:
+  explicit SharedVerifier(int64_t alignment) : alignment(alignment) {}
+
   mlir::LogicalResult verifyWeights(mlir::ModuleOp module) {
     std::map<int64_t, exec::WeightOp> byOffset;
     for (auto weight : module.getOps<exec::WeightOp>()) {
       auto place = weight.getPlace();
-      if (place[0] % placeAlignment)
-        return weight.emitOpError("lies at ") << place[0] << ", no multiple of 64 (P1)";
+      if (place[0] % alignment)
+        return weight.emitOpError("lies at ")
+               << place[0] << ", no multiple of " << alignment << " (P1)";
       if (place[1] == 0)
         continue;
       auto [after, isNew] = byOffset.insert({place[0], weight});
@@ -286,20 +289,27 @@ public:
   }
 
 private:
-  int64_t end = 0;
+  int64_t alignment, end = 0;
   std::map<exec::ArenaKind, int64_t> sizes;
   std::map<std::string, std::pair<int64_t, int64_t>> states;
 };
 
 struct PlanVerify : impl::PlanVerifyPassBase<PlanVerify> {
+  using PlanVerifyPassBase::PlanVerifyPassBase;
+
   void runOnOperation() override {
     mlir::ModuleOp module = getOperation();
+    if (alignment < 1) {
+      module.emitError("levin-plan-verify: alignment is ")
+          << int64_t(alignment) << ", expected at least 1";
+      return signalPassFailure();
+    }
     mlir::SymbolTableCollection symbols;
-    SharedVerifier shared;
+    SharedVerifier shared(alignment);
     if (mlir::failed(shared.verifyWeights(module)))
       return signalPassFailure();
     for (auto program : module.getOps<exec::ProgramOp>())
-      if (mlir::failed(ProgramVerifier(program, symbols).verify()) ||
+      if (mlir::failed(ProgramVerifier(program, symbols, alignment).verify()) ||
           mlir::failed(shared.verifyProgram(program)))
         return signalPassFailure();
   }

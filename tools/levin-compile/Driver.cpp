@@ -67,7 +67,7 @@ private:
   std::vector<host::HostTarget> targets;
   Input input;
   StateExtents extents;
-  pipelines::HostOptions host;
+  pipelines::TargetOptions host;
   uint64_t maxContext = 0;
   PlanReport report;
   artifact::WeightIndex weights;
@@ -105,7 +105,7 @@ Status Driver::import() {
 // Slots, context and buckets from the options, and from what the input leaves open.
 Status Driver::chooseExtents() {
   extents = stateExtentsOf(*input.module);
-  host.dtype = options.dtype;
+  chooseTypes(options, host);
   host.slots = static_cast<int64_t>(options.slots);
   if (extents.fixedSlots)
     host.slots = *extents.fixedSlots;
@@ -153,7 +153,7 @@ Status Driver::checkOutput() const {
 Status Driver::lower() {
   passes.emplace(options, *context, *diagnostics);
   LEVIN_RETURN_IF_ERROR(passes->prepare(host));
-  auto phases = pipelines::hostPhases();
+  auto phases = pipelines::phases();
   progress.begin("lower", phases.size());
   for (size_t i = 0; i < phases.size(); ++i) {
     progress.update(i, phases[i].name.str());
@@ -291,6 +291,7 @@ std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const
   }
   list.push_back({"target", names});
   list.push_back({"dtype", options.dtype});
+  list.push_back({"activations", host.activations});
   list.push_back({"kernels", options.kernels});
   if (!options.insertions.empty())
     list.push_back({"insert", fmt::format("{}", fmt::join(options.insertions, ";"))});
@@ -355,7 +356,7 @@ Status Driver::run() {
   LEVIN_RETURN_IF_ERROR(prepareContext());
   if (options.printPipeline) {
     host.buckets = defaultBuckets(options.slots);
-    host.dtype = options.dtype;
+    chooseTypes(options, host);
     passes.emplace(options, *context, *diagnostics);
     LEVIN_RETURN_IF_ERROR(passes->prepare(host));
     tool::Output output;

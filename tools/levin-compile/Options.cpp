@@ -24,7 +24,7 @@ static std::vector<std::string> split(std::string_view text, char separator) {
 
 std::vector<std::string> phaseNames() {
   std::vector<std::string> names;
-  for (const pipelines::Phase &phase : pipelines::hostPhases())
+  for (const pipelines::Phase &phase : pipelines::phases())
     names.push_back(phase.name.str());
   names.insert(names.end(), {"codegen", "artifact"});
   return names;
@@ -112,6 +112,14 @@ Result<std::vector<host::HostTarget>> parseTargets(std::string_view text) {
       targets.push_back(*target);
   }
   return targets;
+}
+
+void chooseTypes(const Options &options, pipelines::TargetOptions &target) {
+  bool isCuda = target.target == pipelines::Target::Cuda;
+  target.dtype = options.dtype;
+  target.activations = options.activations;
+  if (target.activations.empty())
+    target.activations = isCuda ? "bf16" : "f32";
 }
 
 Result<Insertion> parseInsertion(std::string_view text) {

@@ -26,6 +26,7 @@ struct Options {
   uint64_t slots = 4;
   std::optional<uint64_t> maxContext;
   std::string dtype = "auto";
+  std::string activations; // f32 or bf16; empty: what suits the target
   std::string kernels = "auto";
   std::optional<uint64_t> memory; // bytes of the machine that runs the artifact
 
@@ -57,6 +58,10 @@ std::vector<pipelines::Bucket> defaultBuckets(uint64_t slots);
 
 /// Parses "host,host-x86_64-v3": "host" is the best target of this machine.  LV2006.
 Result<std::vector<host::HostTarget>> parseTargets(std::string_view text);
+
+/// Sets in which types matrices and values between kernels are stored, as asked for or as suits the
+/// target.
+void chooseTypes(const Options &options, pipelines::TargetOptions &target);
 
 /// LV2002 if it has another form or names no phase.
 Result<Insertion> parseInsertion(std::string_view text);

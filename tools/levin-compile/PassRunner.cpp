@@ -15,17 +15,17 @@ PassRunner::PassRunner(const Options &options, mlir::MLIRContext &context, Diagn
   timingScope = timing.getRootScope();
 }
 
-Status PassRunner::prepare(const pipelines::HostOptions &host) {
+Status PassRunner::prepare(const pipelines::TargetOptions &target) {
   std::vector<Insertion> insertions;
   for (const std::string &text : options.insertions) {
     LEVIN_ASSIGN_OR_RETURN(Insertion insertion, parseInsertion(text));
     insertions.push_back(std::move(insertion));
   }
-  for (const pipelines::Phase &phase : pipelines::hostPhases()) {
+  for (const pipelines::Phase &phase : pipelines::phases()) {
     auto &manager = managers.emplace_back(
         std::make_unique<mlir::PassManager>(&context, mlir::ModuleOp::getOperationName()));
-    phase.build(*manager, host);
-    phase.verify(*manager);
+    phase.build(*manager, target);
+    phase.verify(*manager, target);
     bool inserted = false;
     for (const Insertion &insertion : insertions) {
       if (insertion.phase != phase.name)
@@ -34,7 +34,7 @@ Status PassRunner::prepare(const pipelines::HostOptions &host) {
       inserted = true;
     }
     if (inserted)
-      phase.verify(*manager);
+      phase.verify(*manager, target);
     manager->enableTiming(timingScope);
   }
   LEVIN_RETURN_IF_ERROR(verifyPrintNames());
@@ -88,7 +88,7 @@ Status PassRunner::verifyPrintNames() const {
 
 std::string PassRunner::text() const {
   std::string text;
-  for (auto [phase, manager] : llvm::zip(pipelines::hostPhases(), managers)) {
+  for (auto [phase, manager] : llvm::zip(pipelines::phases(), managers)) {
     std::string passes;
     llvm::raw_string_ostream stream(passes);
     manager->printAsTextualPipeline(stream, /*pretty=*/false);
@@ -98,7 +98,7 @@ std::string PassRunner::text() const {
 }
 
 Status PassRunner::run(size_t index, mlir::ModuleOp module) {
-  const pipelines::Phase &phase = pipelines::hostPhases()[index];
+  const pipelines::Phase &phase = pipelines::phases()[index];
   if (mlir::failed(managers[index]->run(module))) {
     bool refused = phase.name == "input";
     Status status = diagnostics.take(refused ? ErrorCode::IrInput : ErrorCode::PassFailed,

@@ -19,7 +19,7 @@ public:
 
   /// Makes the passes of every phase.  LV2002 for a pass that --insert or --print-ir-after names
   /// and nobody knows.
-  Status prepare(const pipelines::HostOptions &host);
+  Status prepare(const pipelines::TargetOptions &target);
 
   /// The phases and their passes, as --print-pipeline shows them.
   std::string text() const;

@@ -48,6 +48,11 @@ static void addModel(tool::Command &command, compile::Options &options) {
                  {.value = "N", .min = 1, .max = 1 << 30});
   command.option("--dtype", &options.dtype, "Type of weight matrices in memory; auto keeps it.",
                  {.value = "TYPE", .choices = {"auto", "f32", "bf16", "f16"}});
+  command.option(
+      "--activations", &options.activations,
+      "Type in which kernels store what they make for one another; sums, routing, state and "
+      "logits stay in float32. Default: f32 on the host, bf16 on a GPU.",
+      {.value = "TYPE", .choices = {"f32", "bf16"}});
   command.option("--kernels", &options.kernels,
                  "generic compiles every op's definition and uses no hand-written kernel.",
                  {.value = "KIND", .choices = {"auto", "generic"}});

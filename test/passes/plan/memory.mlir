@@ -1,4 +1,9 @@
 // RUN: levin-opt %s --levin-plan-memory --levin-plan-verify -split-input-file | FileCheck %s
+// RUN: levin-opt %s --levin-plan-memory=alignment=256 --levin-plan-verify=alignment=256 -split-input-file \
+// RUN:   | FileCheck %s --check-prefix=WIDE
+// RUN: not levin-opt %s --levin-plan-memory=alignment=48 -split-input-file 2>&1 | FileCheck %s --check-prefix=BAD
+
+// BAD: levin-plan-memory: alignment is 48, expected a power of two from 8 to 4096
 
 module @kernels {
   func.func @k(%x: tensor<4xf32>) -> tensor<4xf32> {
@@ -8,6 +13,8 @@ module @kernels {
 }
 
 // A value lives until its last reader; then others take its place.
+// WIDE-LABEL: exec.program @chain
+// WIDE: exec.arena workspace [768]
 // CHECK-LABEL: exec.program @chain
 // CHECK: %[[W:.*]] = exec.arena workspace [192]
 // CHECK: %[[X:.*]] = exec.slice %[[W]] [{{[0-9]+}}, 16] live [0, 3]
@@ -51,6 +58,9 @@ func.func @nothing() {
 // Parameters are laid out once for all programs, in each layout that is used.
 // CHECK: exec.weight @w.panels32 from @w panels 32 at [0, 512]
 // CHECK: exec.weight @w.plain from @w panels 0 at [512, 128]
+// WIDE: exec.weight @w.panels32 from @w panels 32 at [0, 512]
+// WIDE: exec.weight @w.plain from @w panels 0 at [512, 128]
+// WIDE: exec.arena parameters [768]
 // CHECK-NOT: exec.weight
 // CHECK-LABEL: exec.program @first
 // CHECK: exec.arena parameters [640]
