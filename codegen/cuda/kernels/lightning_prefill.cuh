@@ -65,7 +65,7 @@ public:
     list.forEach([&](const Work &work) {
       for (int row = 0; row < work.count; row += Shape::chunk) {
         if constexpr (Multicast)
-          sm90::waitCluster(empty(ring.stage), ring.parity ^ 1);
+          sm90::wait(empty(ring.stage), ring.parity ^ 1);
         else
           sm90::wait(empty(ring.stage), ring.parity ^ 1);
         uint32_t barrier = full(ring.stage), to = stage(ring.stage);
