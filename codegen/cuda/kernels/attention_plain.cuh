@@ -1,8 +1,8 @@
 // Softmax attention in float32 arithmetic, for any head size up to 256 and any element types.
 //
-// Store first (attentionStore of every row), then attend.  A CTA takes 16 queries of one KV head of
-// one sequence, which are its rows times the query heads of the KV head, and passes over the
-// positions 32 at a time.
+// A CTA takes 16 queries of one KV head of one sequence, which are its rows times the query heads
+// of the KV head, and passes over the positions 32 at a time.  Keys and values of new rows have
+// been stored before, or are by the same CTA.
 #ifndef LEVIN_CODEGEN_CUDA_KERNELS_ATTENTION_PLAIN_CUH
 #define LEVIN_CODEGEN_CUDA_KERNELS_ATTENTION_PLAIN_CUH
 
@@ -27,11 +27,12 @@ template <typename Shape> struct PlainLayout {
   }
 };
 
-/// Grid: PlainLayout::mostTiles, G.  Block: PlainLayout::threads.
+/// Queries 16 piece.index .. of KV head `group`.
 template <typename Shape>
 __device__ __forceinline__ void
-attentionPlain(const Batch &batch, const typename Shape::Input *q, const typename Shape::Page *keys,
-               const typename Shape::Page *values, typename Shape::Output *output) {
+plainTile(const Batch &batch, const Piece &piece, int group, const typename Shape::Input *q,
+          const typename Shape::Page *keys, const typename Shape::Page *values,
+          typename Shape::Output *output) {
   using Layout = PlainLayout<Shape>;
   constexpr int size = Shape::size, stride = Layout::stride, half = Shape::width / 2;
   constexpr int perGroup = Layout::perGroup, queries = Layout::queries;
@@ -42,10 +43,7 @@ attentionPlain(const Batch &batch, const typename Shape::Input *q, const typenam
   float *weights = value + Layout::keys * stride; // [keys, queries]
   float *shrinks = weights + Layout::keys * queries, *totals = shrinks + queries;
 
-  int thread = static_cast<int>(threadIdx.x), group = static_cast<int>(blockIdx.y);
-  Piece piece = findPiece(batch, static_cast<int>(blockIdx.x), Layout::tiles);
-  if (piece.sequence < 0)
-    return;
+  int thread = static_cast<int>(threadIdx.x);
   Sequence rows = piece.rows;
   int firstQuery = piece.index * queries, allQueries = rows.count * perGroup;
   int countQueries = min(queries, allQueries - firstQuery);
@@ -154,6 +152,47 @@ attentionPlain(const Batch &batch, const typename Shape::Input *q, const typenam
       if (channel < size)
         to[channel] = fromFloat<typename Shape::Output>(result[column][i] / totals[i]);
     }
+  }
+}
+
+/// Sequences of at least `least` rows, after attentionStore() of these.  Grid:
+/// PlainLayout::mostTiles, G.  Block: PlainLayout::threads.
+template <typename Shape>
+__device__ __forceinline__ void
+attentionPlain(const Batch &batch, int least, const typename Shape::Input *q,
+               const typename Shape::Page *keys, const typename Shape::Page *values,
+               typename Shape::Output *output) {
+  sm90::gridWait();
+  Piece piece = findPiece(batch, static_cast<int>(blockIdx.x), [&](const Sequence &rows) {
+    return rows.count < least ? 0 : PlainLayout<Shape>::tiles(rows);
+  });
+  if (piece.sequence >= 0)
+    plainTile<Shape>(batch, piece, static_cast<int>(blockIdx.y), q, keys, values, output);
+}
+
+/// Sequences of at least two rows, in steps that should have none: stores and attends, with a CTA
+/// for each KV head of each sequence.  Grid: G, sequences.  Block: PlainLayout::threads.
+template <typename Shape, int Count>
+__device__ __forceinline__ void
+attentionFew(const Batch &batch, const typename Shape::Input *q, const typename Shape::Input *k,
+             const typename Shape::Input *v, typename Shape::Page *keys,
+             typename Shape::Page *values, typename Shape::Output *output) {
+  sm90::gridWait();
+  int group = static_cast<int>(blockIdx.x);
+  Piece piece;
+  piece.sequence = static_cast<int>(blockIdx.y);
+  piece.rows = sequenceAt(batch, piece.sequence);
+  if (piece.rows.count < 2)
+    return;
+  for (int row = 0; row < piece.rows.count; ++row) {
+    storeRow<Shape, Count>(batch, piece.sequence, piece.rows, row, group, group + 1, k, v, keys,
+                           values, nullptr);
+    __syncthreads();
+  }
+  piece.count = PlainLayout<Shape>::tiles(piece.rows);
+  for (; piece.index != piece.count; ++piece.index) {
+    plainTile<Shape>(batch, piece, group, q, keys, values, output);
+    __syncthreads();
   }
 }
 

@@ -72,46 +72,57 @@ __device__ __forceinline__ void storeChannels(T *target, const float (&values)[C
   *reinterpret_cast<Part *>(target) = part;
 }
 
-/// Row blockIdx.x, of a sequence with at least `least` rows.  Grid: tokens; any block of whole
-/// warps. Unless it is null, `table` [tokens, width / 2] gets the turns of these rows.
+/// Stores row `row` of sequence s for KV heads [firstGroup, lastGroup); unless it is null, `table`
+/// [tokens, width / 2] gets the row's turns.  For all threads of a block.
 template <typename Shape, int Count>
 __device__ __forceinline__ void
-attentionStore(const Batch &batch, int least, const typename Shape::Input *k,
-               const typename Shape::Input *v, typename Shape::Page *keys,
-               typename Shape::Page *values, Turn *table) {
-  constexpr int size = Shape::size, groups = Shape::groups, half = Shape::width / 2;
-  constexpr int chunks = size / Count;
+storeRow(const Batch &batch, int s, const Sequence &rows, int row, int firstGroup, int lastGroup,
+         const typename Shape::Input *k, const typename Shape::Input *v, typename Shape::Page *keys,
+         typename Shape::Page *values, Turn *table) {
+  constexpr int size = Shape::size, half = Shape::width / 2, chunks = size / Count;
   static_assert(size % Count == 0 && half % Count == 0);
   __shared__ Turn turns[half > 0 ? half : 1];
-  int t = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
-  int s = sequenceOf(batch, t);
-  if (s < 0)
-    return;
-  Sequence rows = sequenceAt(batch, s);
-  if (rows.count < least)
-    return;
-  int position = rows.past + t - rows.first;
-  for (int j = thread; j < half; j += static_cast<int>(blockDim.x)) {
+  int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  int position = rows.past + row;
+  int64_t t = rows.first + row;
+  for (int j = thread; j < half; j += threads) {
     turns[j] = turnOf(position, Shape::frequency(j));
     if (table != nullptr)
-      table[static_cast<int64_t>(t) * half + j] = turns[j];
+      table[t * half + j] = turns[j];
   }
   if (position >= batch.capacity())
     return;
   __syncthreads();
   int64_t page = pageAt(batch, s, position / pageRows);
-  for (int item = thread; item < 2 * groups * chunks; item += static_cast<int>(blockDim.x)) {
-    int g = item / chunks % groups, channel = item % chunks * Count;
-    int64_t to = ((page * groups + g) * pageRows + position % pageRows) * size;
-    if (item < groups * chunks)
+  int items = (lastGroup - firstGroup) * chunks;
+  for (int item = thread; item < 2 * items; item += threads) {
+    int g = firstGroup + item % items / chunks, channel = item % chunks * Count;
+    int64_t to = ((page * Shape::groups + g) * pageRows + position % pageRows) * size;
+    if (item < items)
       loadChannels<Shape, true, Count>(
-          k + static_cast<int64_t>(t) * Shape::kRow + g * Shape::kHead, channel, turns,
+          k + t * Shape::kRow + g * Shape::kHead, channel, turns,
           [&](int c, const float (&part)[Count]) { storeChannels(keys + to + c, part); });
     else
       loadChannels<Shape, false, Count>(
-          v + static_cast<int64_t>(t) * Shape::vRow + g * Shape::vHead, channel, turns,
+          v + t * Shape::vRow + g * Shape::vHead, channel, turns,
           [&](int c, const float (&part)[Count]) { storeChannels(values + to + c, part); });
   }
+}
+
+/// Row blockIdx.x, if its sequence has at least `least`.  Grid: tokens; any block of whole warps.
+template <typename Shape, int Count>
+__device__ __forceinline__ void
+attentionStore(const Batch &batch, int least, const typename Shape::Input *k,
+               const typename Shape::Input *v, typename Shape::Page *keys,
+               typename Shape::Page *values, Turn *table) {
+  int t = static_cast<int>(blockIdx.x), s = sequenceOf(batch, t);
+  sm90::gridWait();
+  if (s < 0)
+    return;
+  Sequence rows = sequenceAt(batch, s);
+  if (rows.count >= least)
+    storeRow<Shape, Count>(batch, s, rows, t - rows.first, 0, Shape::groups, k, v, keys, values,
+                           table);
 }
 
 } // namespace levin::kernels::attention

@@ -4,9 +4,7 @@
 
 #include "Harness.cuh"
 
-#include "codegen/cuda/kernels/attention_plain.cuh"
-#include "codegen/cuda/kernels/attention_prefill.cuh"
-#include "codegen/cuda/kernels/paged_decode.cuh"
+#include "codegen/cuda/kernels/attention.cuh"
 
 #include <cuda.h>
 
@@ -70,12 +68,21 @@ __global__ void __launch_bounds__(256) storeKernel(Batch batch, Pointers p, int 
 }
 template <typename Shape>
 __global__ void __launch_bounds__(kernels::attention::PlainLayout<Shape>::threads)
-    plainKernel(Batch batch, Pointers p) {
+    plainKernel(Batch batch, Pointers p, int least) {
   Views<Shape> views(p);
   using Page = typename Shape::Page;
-  kernels::attention::attentionPlain<Shape>(batch, views.q, static_cast<const Page *>(p.keys),
-                                            static_cast<const Page *>(p.values),
-                                            static_cast<typename Shape::Output *>(p.output));
+  kernels::attention::attentionPlain<Shape>(
+      batch, least, views.q, static_cast<const Page *>(p.keys), static_cast<const Page *>(p.values),
+      static_cast<typename Shape::Output *>(p.output));
+}
+template <typename Shape, int Count>
+__global__ void __launch_bounds__(kernels::attention::PlainLayout<Shape>::threads)
+    fewKernel(Batch batch, Pointers p) {
+  Views<Shape> views(p);
+  using Page = typename Shape::Page;
+  kernels::attention::attentionFew<Shape, Count>(
+      batch, views.q, views.k, views.v, static_cast<Page *>(p.keys), static_cast<Page *>(p.values),
+      static_cast<typename Shape::Output *>(p.output));
 }
 template <typename Shape>
 __global__ void __launch_bounds__(kernels::attention::DecodeLayout<Shape>::threads,
@@ -193,16 +200,24 @@ template <typename Shape> struct AttentionCase {
     return {projection.data(), keys.data(), values.data(), output.data(), scratch.data()};
   }
 
+  static constexpr int count = Shape::size % 8 == 0 && Shape::width % 16 == 0 ? 8 : 1;
   void store(int least, cudaStream_t stream = nullptr) {
-    constexpr int count = Shape::size % 8 == 0 && Shape::width % 16 == 0 ? 8 : 1;
     storeKernel<Shape, count><<<tokens, 256, 0, stream>>>(batch(), pointers(), least);
   }
-  void plain(cudaStream_t stream = nullptr) {
+  void plain(int least, cudaStream_t stream = nullptr) {
     using Layout = kernels::attention::PlainLayout<Shape>;
     allowShared(plainKernel<Shape>, Layout::sharedBytes);
-    store(1, stream);
+    store(least, stream);
     dim3 grid(static_cast<unsigned>(Layout::mostTiles(tokens, sequences)), Shape::groups);
-    plainKernel<Shape><<<grid, Layout::threads, Layout::sharedBytes, stream>>>(batch(), pointers());
+    plainKernel<Shape>
+        <<<grid, Layout::threads, Layout::sharedBytes, stream>>>(batch(), pointers(), least);
+  }
+  void few(cudaStream_t stream = nullptr) {
+    using Layout = kernels::attention::PlainLayout<Shape>;
+    allowShared(fewKernel<Shape, count>, Layout::sharedBytes);
+    dim3 grid(Shape::groups, static_cast<unsigned>(sequences));
+    fewKernel<Shape, count>
+        <<<grid, Layout::threads, Layout::sharedBytes, stream>>>(batch(), pointers());
   }
   void decode(cudaStream_t stream = nullptr, int leastUnits = 2, bool dependent = true) {
     using Layout = kernels::attention::DecodeLayout<Shape>;

@@ -37,7 +37,7 @@ template <typename T> const char *nameOf() {
   return sizeof(T) == 4 ? "f32" : sizeof(T) == 2 ? "bf16" : "fp8";
 }
 
-enum class Path { Fast, Plain };
+enum class Path { Fast, Few, Plain }; // Few: long ones as in steps that should have none
 
 /// Runs one case and compares output and cache.  `bound` is for the output.
 template <typename Shape>
@@ -89,14 +89,17 @@ void check(const char *name, Path path, const std::vector<Load> &loads, int toke
     test.output.poison();
     test.scratch.poison();
     if (path == Path::Plain) {
-      test.plain();
+      test.plain(1);
     } else if constexpr (sizeof(Input) == 2 && Shape::size % 64 == 0 && Shape::size <= 128) {
       bool prefill = false;
       for (const Load &load : loads)
         prefill |= load.rows > 1;
-      if constexpr (sizeof(Page) == 2)
-        if (prefill)
-          test.prefill();
+      if (prefill && path == Path::Few)
+        test.few();
+      else if constexpr (sizeof(Page) == 2)
+        test.prefill();
+      else if (prefill)
+        test.plain(2);
       CHECK_CUDA(cudaDeviceSynchronize());
       test.scratch.poison();
       test.decode();
@@ -168,8 +171,10 @@ void check(const char *name, Path path, const std::vector<Load> &loads, int toke
                 same ? "" : " NOT REPEATED", touched ? " CACHE TOUCHED" : "");
   char what[120];
   std::snprintf(what, sizeof(what), "%s %s H%d/%d D%d pages %s",
-                path == Path::Fast ? "fast" : "plain", name, Shape::heads, Shape::groups,
-                Shape::size, nameOf<Page>());
+                path == Path::Fast  ? "fast"
+                : path == Path::Few ? "few"
+                                    : "plain",
+                name, Shape::heads, Shape::groups, Shape::size, nameOf<Page>());
   report(what,
          difference.relative < bound && keyError < 2e-3 && valueError == 0 && same && touched == 0,
          figures);
@@ -308,6 +313,9 @@ int main(int count, char **arguments) {
     checkPrefill<Bf16Shape<bf16, 4, 4, 128, 128>>(6e-3);
     checkPrefill<Bf16Shape<bf16, 6, 2, 64, 64>>(6e-3);
     checkMixed<Bf16Shape<bf16, 4, 2, 64, 64>>(Path::Fast, 6e-3);
+    checkMixed<Bf16Shape<fp8, 4, 2, 64, 64>>(Path::Fast, 6e-3);
+    checkMixed<Bf16Shape<bf16, 4, 2, 64, 64>>(Path::Few, 6e-3);
+    checkMixed<Bf16Shape<fp8, 64, 8, 128, 64>>(Path::Few, 6e-3);
   }
   if (asked("prefill"))
     timePrefill<Bf16Shape<bf16, 64, 8, 128, 64>>();
