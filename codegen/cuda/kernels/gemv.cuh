@@ -1,8 +1,9 @@
 // nn.linear of up to 16 rows, or of narrow matrices, with an elementwise tail.
 //
-// A CTA takes 16 RowWarps rows of the matrices (columns of the output) and one of `Cluster` shares
-// of k, which its DepthWarps warps divide; see weight_stream.cuh for what a warp does.  Partial
-// sums meet in shared memory, at last across the cluster, and are added in a fixed order.
+// A CTA takes 16 RowTiles RowWarps rows of the matrices (columns of the output) and one of
+// `Cluster` shares of k, which its DepthWarps warps divide; see weight_stream.cuh for what a warp
+// does.  Partial sums meet in shared memory, at last across the cluster, and are added in a fixed
+// order.
 #ifndef LEVIN_CODEGEN_CUDA_KERNELS_GEMV_CUH
 #define LEVIN_CODEGEN_CUDA_KERNELS_GEMV_CUH
 
@@ -10,18 +11,21 @@
 
 namespace levin::kernels {
 
-template <int Matrices_, int Tiles_, int RowWarps_, int DepthWarps_, int Cluster_, int Depth_,
-          Scalar X_>
+template <int Matrices_, int Tiles_, int RowTiles_, int RowWarps_, int DepthWarps_, int Cluster_,
+          int Depth_, Scalar X_>
 struct GemvShape {
   static constexpr int Matrices = Matrices_;
-  static constexpr int Tiles = Tiles_; // of 8 input rows
+  static constexpr int Tiles = Tiles_;       // of 8 input rows
+  static constexpr int RowTiles = RowTiles_; // of 16 matrix rows in each warp
   static constexpr int RowWarps = RowWarps_, DepthWarps = DepthWarps_;
   static constexpr int Cluster = Cluster_; // CTAs that divide k
   static constexpr int Depth = Depth_;     // blocks in flight in each warp
   static constexpr Scalar X = X_;
-  static constexpr int rows = streamRows * RowWarps, threads = 32 * RowWarps * DepthWarps;
+  static constexpr int rows = streamRows * RowTiles * RowWarps,
+                       threads = 32 * RowWarps * DepthWarps;
   // Partial sums lie as [matrix][input row][matrix row]; the stride keeps a warp's stores apart.
   static constexpr int stride = rows + 4, partial = Matrices * 8 * Tiles * stride;
+  static constexpr int sharedBytes = 4 * DepthWarps * partial; // dynamic
 };
 
 /// The CTA's share of n and k.  Grid: (ceil(n / rows) x Cluster) CTAs; k is a multiple of 8.
@@ -29,7 +33,8 @@ template <class G, class F>
 __device__ __forceinline__ void gemv(const StorageOf<G::X> *x,
                                      const __nv_bfloat16 *const (&matrices)[G::Matrices],
                                      const Tail<F> &tail, int tokens, int n, int k) {
-  __shared__ float partial[G::DepthWarps][G::partial];
+  extern __shared__ float shared[];
+  auto partial = reinterpret_cast<float (*)[G::partial]>(shared); // [DepthWarps]
   int warp = sm90::warpIndex(), lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
   int rank = G::Cluster > 1 ? static_cast<int>(sm90::clusterRank()) : 0;
   int row = static_cast<int>(blockIdx.x) / G::Cluster * G::rows;
@@ -41,8 +46,8 @@ __device__ __forceinline__ void gemv(const StorageOf<G::X> *x,
   int first = static_cast<int>(int64_t(blocks) * share / shares);
   int last = static_cast<int>(int64_t(blocks) * (share + 1) / shares);
 
-  WeightStream<G::Matrices, G::Depth> stream;
-  stream.start(matrices, row + rowWarp * streamRows, n, k, first, last - first);
+  WeightStream<G::Matrices, G::RowTiles, G::Depth> stream;
+  stream.start(matrices, row + rowWarp * streamRows * G::RowTiles, n, k, first, last - first);
   sm90::gridLaunch();
   sm90::gridWait(); // only now the kernel before has written the input
 
@@ -50,23 +55,24 @@ __device__ __forceinline__ void gemv(const StorageOf<G::X> *x,
 #pragma unroll
   for (int j = 0; j < G::Tiles; ++j)
     rows[j] = 8 * j + g < tokens ? 8 * j + g : -1;
-  StreamSums<G::Matrices, G::Tiles> sums = {};
-  stream.template run<G::X>(sums, x, rows, k, first);
+  StreamSums<G::Matrices * G::RowTiles, G::Tiles> sums = {};
+  stream.template run<G::X>(sums, x, rows, (tokens + 7) / 8, k, first);
 
+  auto place = [](int p, int token, int column) {
+    return (p * 8 * G::Tiles + token) * G::stride + column;
+  };
 #pragma unroll
-  for (int p = 0; p < G::Matrices; ++p)
+  for (int s = 0; s < G::Matrices * G::RowTiles; ++s)
 #pragma unroll
     for (int j = 0; j < G::Tiles; ++j)
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        int token = 8 * j + 2 * q + i % 2, place = rowWarp * streamRows + g + i / 2 * 8;
-        partial[depthWarp][(p * 8 * G::Tiles + token) * G::stride + place] = sums.of[p][j][i];
+        int column = (rowWarp * G::RowTiles + s % G::RowTiles) * streamRows + g + i / 2 * 8;
+        partial[depthWarp][place(s / G::RowTiles, 8 * j + 2 * q + i % 2, column)] =
+            sums.of[s][j][i];
       }
   __syncthreads();
 
-  auto place = [&](int p, int token, int column) {
-    return (p * 8 * G::Tiles + token) * G::stride + column;
-  };
   auto add = [&](int at) {
     float sum = partial[0][at];
 #pragma unroll

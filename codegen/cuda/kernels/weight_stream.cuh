@@ -33,36 +33,34 @@ __device__ __forceinline__ float loadRemote(uint32_t address) {
   return value;
 }
 
-/// Elements 8 q .. 8 q + 7 of an input row as B operands.  float32 is split into three bf16 parts
-/// whose sum is exact, so that products have the precision of float32.
+/// Elements 8 q .. 8 q + 7 of an input row: as they are stored (load), and as B operands (part).
+/// float32 is split into three bf16 parts whose sum is exact, so that products have the precision
+/// of float32.
 template <Scalar X> struct InputPart;
 template <> struct InputPart<Scalar::BF16> {
-  static constexpr int parts = 1;
-  uint4 words[1];
+  static constexpr int parts = 1, registers = 4;
+  uint4 words;
   __device__ __forceinline__ void load(const __nv_bfloat16 *from) {
-    words[0] = *reinterpret_cast<const uint4 *>(from);
+    words = *reinterpret_cast<const uint4 *>(from);
   }
-  __device__ __forceinline__ void clear() { words[0] = make_uint4(0, 0, 0, 0); }
+  __device__ __forceinline__ void clear() { words = make_uint4(0, 0, 0, 0); }
+  __device__ __forceinline__ uint4 part(int) { return words; }
 };
 template <> struct InputPart<Scalar::F32> {
-  static constexpr int parts = 3;
-  uint4 words[3];
+  static constexpr int parts = 3, registers = 8;
+  float4 low, high;
   __device__ __forceinline__ void load(const float *from) {
-    float4 low = reinterpret_cast<const float4 *>(from)[0];
-    float4 high = reinterpret_cast<const float4 *>(from)[1];
-#pragma unroll
-    for (int part = 0; part < 3; ++part)
-      words[part] = make_uint4(take(low.x, low.y), take(low.z, low.w), take(high.x, high.y),
-                               take(high.z, high.w));
+    low = reinterpret_cast<const float4 *>(from)[0];
+    high = reinterpret_cast<const float4 *>(from)[1];
   }
-  __device__ __forceinline__ void clear() {
-#pragma unroll
-    for (uint4 &word : words)
-      word = make_uint4(0, 0, 0, 0);
+  __device__ __forceinline__ void clear() { low = high = make_float4(0, 0, 0, 0); }
+  /// To be taken in order; what is left stays.
+  __device__ __forceinline__ uint4 part(int) {
+    return make_uint4(take(low.x, low.y), take(low.z, low.w), take(high.x, high.y),
+                      take(high.z, high.w));
   }
 
 private:
-  /// Two values rounded to bf16; what is left stays in them.
   static __device__ __forceinline__ uint32_t take(float &a, float &b) {
     uint32_t pair = sm90::packBf16(a, b);
     a -= sm90::lowBf16(pair);
@@ -71,30 +69,32 @@ private:
   }
 };
 
-/// The sums of one warp: `of[p][j]` of matrix p and input rows 8 j .. 8 j + 7.  Thread (g, q) holds
+/// The sums of one warp: `of[s][j]` of stream s and input rows 8 j .. 8 j + 7.  Thread (g, q) holds
 /// of matrix rows g and g + 8 the input rows 8 j + 2 q and 8 j + 2 q + 1, in this order.
-template <int Matrices, int Tiles> struct StreamSums {
-  float of[Matrices][Tiles][4];
+template <int Streams, int Tiles> struct StreamSums {
+  float of[Streams][Tiles][4];
 };
 
-/// Streams blocks of `Matrices` matrices of equal shape; `Depth` blocks of each are in flight.
-template <int Matrices, int Depth> struct WeightStream {
-  const __nv_bfloat16 *low[Matrices], *high[Matrices]; // rows g and g + 8, at the next block
-  uint4 ring[Depth][Matrices][2];
+/// A warp's streams: RowTiles times 16 rows of each of `Matrices` matrices of equal shape.  `Depth`
+/// blocks of each stream are in flight.
+template <int Matrices, int RowTiles, int Depth> struct WeightStream {
+  static constexpr int streams = Matrices * RowTiles; // matrix s / RowTiles, rows s % RowTiles
+  const __nv_bfloat16 *low[streams], *high[streams];  // rows g and g + 8, at the next block
+  uint4 ring[Depth][streams][2];
   int next = 0, count; // blocks
   int left;            // elements of k from the thread's first one of block `next` on
 
-  /// Blocks `first` .. `first + count - 1` of k for matrix rows `row` .. `row + 15`; those from n
-  /// on repeat the last one.
+  /// Blocks `first` .. `first + blocks - 1` of k for matrix rows `row` .. `row + 16 RowTiles - 1`;
+  /// those from n on repeat the last one.
   __device__ __forceinline__ void start(const __nv_bfloat16 *const (&matrices)[Matrices],
                                         int64_t row, int64_t n, int64_t k, int first, int blocks) {
     int lane = threadIdx.x % 32;
     int64_t begin = int64_t(first) * streamBlock + 8 * (lane % 4);
-    int64_t g = min(row + lane / 4, n - 1), h = min(row + lane / 4 + 8, n - 1);
 #pragma unroll
-    for (int p = 0; p < Matrices; ++p) {
-      low[p] = matrices[p] + g * k + begin;
-      high[p] = matrices[p] + h * k + begin;
+    for (int s = 0; s < streams; ++s) {
+      int64_t g = row + s % RowTiles * streamRows + lane / 4;
+      low[s] = matrices[s / RowTiles] + min(g, n - 1) * k + begin;
+      high[s] = matrices[s / RowTiles] + min(g + 8, n - 1) * k + begin;
     }
     count = blocks;
     left = static_cast<int>(k - begin);
@@ -106,39 +106,51 @@ template <int Matrices, int Depth> struct WeightStream {
   __device__ __forceinline__ void fetch(int slot) {
     bool exists = next < count && left > 0;
 #pragma unroll
-    for (int p = 0; p < Matrices; ++p) {
-      ring[slot][p][0] = exists ? loadStreamed(low[p]) : make_uint4(0, 0, 0, 0);
-      ring[slot][p][1] = exists ? loadStreamed(high[p]) : make_uint4(0, 0, 0, 0);
-      low[p] += streamBlock;
-      high[p] += streamBlock;
+    for (int s = 0; s < streams; ++s) {
+      ring[slot][s][0] = exists ? loadStreamed(low[s]) : make_uint4(0, 0, 0, 0);
+      ring[slot][s][1] = exists ? loadStreamed(high[s]) : make_uint4(0, 0, 0, 0);
+      low[s] += streamBlock;
+      high[s] += streamBlock;
     }
     ++next;
     left -= streamBlock;
   }
 
   /// Adds the products with input rows `rows[j]` (one for each thread's g; negative: none) of `x`,
-  /// [.., k].
+  /// [.., k], for j below `tiles`.
   template <Scalar X, int Tiles>
-  __device__ __forceinline__ void run(StreamSums<Matrices, Tiles> &sums, const StorageOf<X> *x,
-                                      const int (&rows)[Tiles], int64_t k, int first) {
+  __device__ __forceinline__ void run(StreamSums<streams, Tiles> &sums, const StorageOf<X> *x,
+                                      const int (&rows)[Tiles], int tiles, int64_t k, int first) {
+    using Part = InputPart<X>;
+    constexpr bool ahead = Tiles * Part::registers <= 16; // load inputs one block ahead
     int begin = first * streamBlock + 8 * static_cast<int>(threadIdx.x % 4);
+    auto load = [&](Part &part, int j, int block) {
+      int place = begin + block * streamBlock;
+      if (block < count && place < k && rows[j] >= 0)
+        part.load(x + rows[j] * k + place);
+      else
+        part.clear();
+    };
+    Part now[Tiles];
+#pragma unroll
+    for (int j = 0; j < Tiles; ++j)
+      if (ahead)
+        load(now[j], j, 0);
     for (int base = 0; base < count; base += Depth) {
 #pragma unroll
       for (int slot = 0; slot < Depth; ++slot) {
-        int place = begin + (base + slot) * streamBlock;
-        bool exists = base + slot < count && place < k;
 #pragma unroll
         for (int j = 0; j < Tiles; ++j) {
-          InputPart<X> part;
-          if (exists && rows[j] >= 0)
-            part.load(x + rows[j] * k + place);
-          else
-            part.clear();
-#pragma unroll
-          for (int p = 0; p < Matrices; ++p)
-#pragma unroll
-            for (const uint4 &word : part.words)
-              multiply(sums.of[p][j], ring[slot][p][0], ring[slot][p][1], word);
+          if (Tiles > 1 && j >= tiles)
+            continue;
+          Part part;
+          if constexpr (ahead) {
+            part = now[j];
+            load(now[j], j, base + slot + 1);
+          } else {
+            load(part, j, base + slot);
+          }
+          multiply(sums, j, part, slot);
         }
         fetch(slot);
       }
@@ -146,11 +158,30 @@ template <int Matrices, int Depth> struct WeightStream {
   }
 
 private:
-  static __device__ __forceinline__ void multiply(float (&sum)[4], const uint4 &g, const uint4 &h,
-                                                  const uint4 &x) {
-    uint32_t first[4] = {g.x, h.x, g.y, h.y}, second[4] = {g.z, h.z, g.w, h.w};
-    sm90::mma16816(sum, first, x.x, x.y);
-    sm90::mma16816(sum, second, x.z, x.w);
+  /// The tensor cores cut off the last bits of a sum.  bf16 inputs have less precision than that;
+  /// for float32 the products of one block are added to the sum outside of them.
+  template <int Tiles, class Part>
+  __device__ __forceinline__ void multiply(StreamSums<streams, Tiles> &sums, int j, Part part,
+                                           int slot) {
+    float apart[streams][4] = {};
+#pragma unroll
+    for (int i = 0; i < Part::parts; ++i) {
+      uint4 word = part.part(i);
+#pragma unroll
+      for (int s = 0; s < streams; ++s) {
+        float (&sum)[4] = Part::parts > 1 ? apart[s] : sums.of[s][j];
+        const uint4 &g = ring[slot][s][0], &h = ring[slot][s][1];
+        uint32_t first[4] = {g.x, h.x, g.y, h.y}, second[4] = {g.z, h.z, g.w, h.w};
+        sm90::mma16816(sum, first, word.x, word.y);
+        sm90::mma16816(sum, second, word.z, word.w);
+      }
+    }
+    if (Part::parts > 1)
+#pragma unroll
+      for (int s = 0; s < streams; ++s)
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+          sums.of[s][j][i] += apart[s][i];
   }
 };
 
