@@ -37,7 +37,7 @@ namespace {
 struct Job {
   mlir::func::FuncOp kernel;
   CudaKernel result;
-  std::optional<DeviceSource> source; // absent for a product of a library
+  std::vector<DeviceSource> sources; // none for a product of a library
 };
 
 /// One source, and the kernels that need it.
@@ -72,11 +72,15 @@ static mlir::LogicalResult planKernel(Job &job, const CudaTarget &target,
     result.launches = std::move(plan.launches);
     result.scratchBytes = plan.scratchBytes;
     result.product = plan.product;
-    if (options.keepIr)
-      result.ir = plan.source;
-    if (!plan.product)
-      job.source = DeviceSource{plan.header, "#include \"" + plan.header + "\"\n\n" + plan.source,
-                                /*isPtx=*/false, /*refuseSpills=*/true};
+    std::vector<std::string> sources = std::move(plan.moreSources);
+    if (!plan.source.empty())
+      sources.insert(sources.begin(), std::move(plan.source));
+    for (std::string &source : sources) {
+      if (options.keepIr)
+        result.ir += source;
+      job.sources.push_back({plan.header, "#include \"" + plan.header + "\"\n\n" + source,
+                             /*isPtx=*/false, /*refuseSpills=*/true});
+    }
     return mlir::success();
   }
   DeviceCode &code = made->code;
@@ -92,7 +96,7 @@ static mlir::LogicalResult planKernel(Job &job, const CudaTarget &target,
   if (mlir::failed(ptx))
     return mlir::emitError(job.kernel.getLoc(), "kernel '")
            << result.name << "' cannot be translated";
-  job.source = DeviceSource{{}, std::move(*ptx), /*isPtx=*/true, code.refuseSpills};
+  job.sources.push_back({{}, std::move(*ptx), /*isPtx=*/true, code.refuseSpills});
   return mlir::success();
 }
 
@@ -217,8 +221,9 @@ mlir::FailureOr<CudaModule> compileKernels(mlir::ModuleOp kernels, const CudaTar
   std::vector<Unit> units; // each source once, in the order of first use
   std::map<DeviceSource, size_t> known;
   for (Job &job : jobs)
-    if (job.source && known.emplace(*job.source, units.size()).second)
-      units.push_back({*job.source, job.kernel.getLoc(), job.result.name, {}});
+    for (const DeviceSource &source : job.sources)
+      if (known.emplace(source, units.size()).second)
+        units.push_back({source, job.kernel.getLoc(), job.result.name, {}});
   Assembler assembler(toolkit, target);
   assembleUnits(units, assembler, options);
   CudaModule module;

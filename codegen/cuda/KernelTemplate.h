@@ -20,6 +20,9 @@ struct KernelPlan {
   /// C++ after `#include`ing the header: functors and `extern "C" __global__` kernels.  Symbols
   /// depend on what is constant in the code and on nothing else; plans of equal source share it.
   std::string source;
+  /// Further sources of the same header, compiled apart: kernels that not every plan with `source`
+  /// has.
+  std::vector<std::string> moreSources;
   std::vector<artifact::DeviceLaunch> launches; // of symbols that `source` defines
   uint64_t scratchBytes = 0;
   std::optional<artifact::LibraryProduct> product; // instead of source and launches

@@ -256,11 +256,11 @@ DeviceLaunch &PlanBuilder::add(llvm::StringRef kind, const std::string &bounds,
   std::string symbol = llvm::formatv("lightning_{0}_d{1}_h{2}_{3}", kind, g.size, g.heads,
                                      digestOf(bounds + parameters + body))
                            .str();
-  plan.source +=
+  plan.moreSources.push_back(
       llvm::formatv("extern \"C\" __global__ void __launch_bounds__({0})\n{1}({2}) {{{3}}"
                     "\n\n",
                     bounds, symbol, parameters, body)
-          .str();
+          .str());
   DeviceLaunch &launch = plan.launches.emplace_back();
   launch.symbol = symbol;
   return launch;
