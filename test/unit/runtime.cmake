@@ -30,6 +30,17 @@ levin_add_unit_test(session-test
   session/StepPlanTest.cpp
   LIBS LevinToyModel)
 
+# A driver of GPUs that works on the memory of the host.
+add_library(levin-fake-driver MODULE cuda/fake_driver.cpp)
+target_link_libraries(levin-fake-driver PRIVATE LevinRuntimeFlags)
+target_compile_options(levin-fake-driver PRIVATE -fvisibility=hidden)
+levin_add_unit_test(cuda-test
+  cuda/CudaTest.cpp
+  LIBS LevinToyModel)
+target_compile_definitions(cuda-test PRIVATE
+  LEVIN_FAKE_DRIVER="$<TARGET_FILE:levin-fake-driver>")
+add_dependencies(cuda-test levin-fake-driver)
+
 levin_add_unit_test(capi-test
   capi/CapiTest.cpp
   LIBS LevinToyModel LevinCapi)

@@ -37,15 +37,23 @@ std::vector<float> reference(std::span<const int32_t> tokens);
 /// The greedy continuation of `prompt`.
 std::vector<int32_t> greedy(std::vector<int32_t> prompt, size_t count);
 
+/// Variants of the toy model.
+struct Kind {
+  bool cuda = false;  // for GPUs, by code that only the test's own driver can run
+  uint64_t pages = 0; // not 0: instead of the state, the tokens are kept, in pages
+};
+inline constexpr uint64_t pageTokens = 8, blocksOfContext = (maxContext + 7) / 8;
+
 /// What an artifact of the toy model holds: step entries of the given buckets and the plain entry
 /// "affine" (x[24] -> y[24]).  The weight file is "toy.safetensors".
-artifact::Manifest manifest(std::span<const Bucket> buckets);
-std::vector<std::string> segments();
+artifact::Manifest manifest(std::span<const Bucket> buckets, const Kind &kind = {});
+std::vector<std::string> segments(const Kind &kind = {});
 /// Writes the weight file and fills the manifest's description of it.
 void writeWeights(const std::string &folder, artifact::Manifest &manifest);
 
 /// Writes `folder`/toy.lvn and its weights; the path of the artifact.
-std::string write(const std::string &folder, std::span<const Bucket> buckets);
+std::string write(const std::string &folder, std::span<const Bucket> buckets,
+                  const Kind &kind = {});
 
 /// The machine code of toy_kernels.c.
 std::string code();

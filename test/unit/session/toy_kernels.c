@@ -2,7 +2,7 @@
  * object without libraries. */
 #include <stdint.h>
 
-enum { width = 4, vocabulary = 11, panel = 4 };
+enum { width = 4, vocabulary = 11, panel = 4, pageTokens = 8, blocksOfContext = 250 };
 
 /* Grid [sequences]: ids, starts, slots, past, embedding -> state (in place), hidden. */
 void toy_recur(void *const *bindings, int64_t x, int64_t y, int64_t z) {
@@ -19,6 +19,26 @@ void toy_recur(void *const *bindings, int64_t x, int64_t y, int64_t z) {
       float before = position == 0 ? 0 : state[d];
       state[d] = 0.5f * before + embedding[ids[t] * width + d];
       hidden[t * width + d] = state[d] + 0.001f * (float)position;
+    }
+  }
+}
+
+/* Grid [sequences]: ids, starts, pages, past, embedding -> cache of ids (in place), hidden. */
+void toy_paged(void *const *bindings, int64_t x, int64_t y, int64_t z) {
+  const int32_t *ids = bindings[0], *starts = bindings[1], *past = bindings[3];
+  const int32_t *pages = (const int32_t *)bindings[2] + x * blocksOfContext;
+  const float *embedding = bindings[4];
+  float *cache = bindings[5], *hidden = bindings[6];
+  for (int32_t t = starts[x]; t < starts[x + 1]; ++t) {
+    int32_t position = past[x] + t - starts[x];
+    cache[pages[position / pageTokens] * pageTokens + position % pageTokens] = (float)ids[t];
+    for (int d = 0; d < width; ++d) {
+      float state = 0;
+      for (int32_t p = 0; p <= position; ++p) {
+        int32_t id = (int32_t)cache[pages[p / pageTokens] * pageTokens + p % pageTokens];
+        state = 0.5f * state + embedding[id * width + d];
+      }
+      hidden[t * width + d] = state + 0.001f * (float)position;
     }
   }
 }

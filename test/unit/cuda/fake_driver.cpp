@@ -1,0 +1,490 @@
+// See FakeDriver.h.  Streams run what they are given at once, unless they are captured.
+#include "test/unit/cuda/FakeDriver.h"
+
+#include "runtime/hal/cuda/Types.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+using namespace levin::hal::cuda;
+
+#define FAKE extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+levin::fake::Control control;
+std::mutex mutex; // of everything here
+int sticky = 0;   // what every call answers once the context is lost
+bool hung = false;
+
+struct FakeGraph {
+  std::vector<std::function<void()>> operations;
+};
+struct FakeStream {
+  FakeGraph *capture = nullptr;
+  bool begun = false; // the one whose capture was asked for
+};
+struct FakeEvent {
+  FakeGraph *capture = nullptr;
+  FakeStream *recordedOn = nullptr;
+};
+std::map<CUdeviceptr, size_t> allocations;
+FakeStream *captured = nullptr;
+bool unjoined = false;
+
+constexpr int notSupported = 801, unjoinedCapture = 904;
+
+// --- Kernels of the toy model --------------------------------------------------------------------
+
+constexpr int width = 4, vocabulary = 11, panel = 4, pageTokens = 8, blocksOfContext = 250;
+
+template <typename T> T argument(void **parameters, int index) {
+  T value;
+  std::memcpy(&value, parameters[index], sizeof(T));
+  return value;
+}
+
+/// The arguments of a launch, by value.
+struct Arguments {
+  std::vector<uint64_t> words;
+  template <typename T> T *pointer(size_t i) const { return reinterpret_cast<T *>(words[i]); }
+  int64_t scalar(size_t i) const { return static_cast<int64_t>(words[i]); }
+};
+
+void recur(const Arguments &a, unsigned x) {
+  auto *ids = a.pointer<int32_t>(0), *starts = a.pointer<int32_t>(1),
+       *slots = a.pointer<int32_t>(2), *past = a.pointer<int32_t>(3);
+  auto *embedding = a.pointer<float>(4), *hidden = a.pointer<float>(6);
+  if (starts[x] == starts[x + 1])
+    return;
+  float *state = a.pointer<float>(5) + slots[x] * width;
+  for (int t = starts[x]; t < starts[x + 1]; ++t) {
+    int position = past[x] + t - starts[x];
+    for (int d = 0; d < width; ++d) {
+      float before = position == 0 ? 0 : state[d];
+      state[d] = 0.5f * before + embedding[ids[t] * width + d];
+      hidden[t * width + d] = state[d] + 0.001f * static_cast<float>(position);
+    }
+  }
+}
+
+void paged(const Arguments &a, unsigned x) {
+  auto *ids = a.pointer<int32_t>(0), *starts = a.pointer<int32_t>(1),
+       *table = a.pointer<int32_t>(2), *past = a.pointer<int32_t>(3);
+  auto *embedding = a.pointer<float>(4), *cache = a.pointer<float>(5),
+       *hidden = a.pointer<float>(6);
+  table += x * blocksOfContext;
+  auto place = [&](int t) { return cache + table[t / pageTokens] * pageTokens + t % pageTokens; };
+  for (int t = starts[x]; t < starts[x + 1]; ++t) {
+    int position = past[x] + t - starts[x];
+    *place(position) = static_cast<float>(ids[t]);
+    for (int d = 0; d < width; ++d) {
+      float state = 0;
+      for (int p = 0; p <= position; ++p)
+        state = 0.5f * state + embedding[static_cast<int>(*place(p)) * width + d];
+      hidden[t * width + d] = state + 0.001f * static_cast<float>(position);
+    }
+  }
+}
+
+void project(const Arguments &a, unsigned x, unsigned y) {
+  const float *hidden = a.pointer<float>(1) + a.pointer<int32_t>(0)[x] * width;
+  const float *head = a.pointer<float>(2) + y * width * panel;
+  float *logits = a.pointer<float>(3) + x * vocabulary;
+  for (unsigned v = y * panel; v < vocabulary && v < (y + 1) * panel; ++v) {
+    float sum = 0;
+    for (int d = 0; d < width; ++d)
+      sum += hidden[d] * head[d * panel + static_cast<int>(v % panel)];
+    logits[v] = sum;
+  }
+}
+
+/// x, scale -> middle, through the scratch memory; elements [begin, end).
+void scale(const Arguments &a) {
+  for (int64_t i = a.scalar(4); i < a.scalar(5); ++i) {
+    a.pointer<float>(3)[i] = a.pointer<float>(1)[0] * a.pointer<float>(0)[i];
+    a.pointer<float>(2)[i] = a.pointer<float>(3)[i];
+  }
+}
+
+void place(const Arguments &a) {
+  for (int64_t i = 0; i < 24; ++i)
+    a.pointer<float>(1)[i] = a.pointer<float>(0)[i] + static_cast<float>(i);
+}
+
+/// Values that tell seed, element, kind and scale apart.
+void fillRandom(const Arguments &a) {
+  float size;
+  auto bits = static_cast<uint32_t>(a.words[3]);
+  std::memcpy(&size, &bits, sizeof(size));
+  for (int64_t i = 0; i < a.scalar(1); ++i) {
+    uint64_t hash = (a.words[4] + static_cast<uint64_t>(i)) * 0x9e3779b97f4a7c15u >> 40;
+    float value = a.scalar(2) >= 4 ? size : size * (static_cast<float>(hash) / (1 << 23) - 1);
+    a.pointer<float>(0)[i] = value;
+  }
+}
+
+struct Kernel {
+  const char *name;
+  size_t parameters;
+};
+constexpr Kernel kernels[] = {{"toy_recur", 7}, {"toy_paged", 7}, {"toy_project", 4},
+                              {"toy_scale", 6}, {"toy_place", 2}, {"toy_fill", 5},
+                              {"toy_mapped", 3}};
+
+void execute(const Kernel &kernel, const CUlaunchConfig &config, const Arguments &arguments) {
+  std::string_view name = kernel.name;
+  if (name == control.faultKernel)
+    sticky = control.faultCode;
+  if (name == control.hangKernel)
+    hung = true;
+  if (sticky || hung)
+    return;
+  for (unsigned y = 0; y < config.gridDimY; ++y) {
+    for (unsigned x = 0; x < config.gridDimX; ++x) {
+      if (name == "toy_recur")
+        recur(arguments, x);
+      else if (name == "toy_paged")
+        paged(arguments, x);
+      else if (name == "toy_project")
+        project(arguments, x, y);
+    }
+  }
+  if (name == "toy_scale")
+    scale(arguments);
+  else if (name == "toy_place")
+    place(arguments);
+  else if (name == "toy_fill")
+    fillRandom(arguments);
+}
+
+// --- Streams -------------------------------------------------------------------------------------
+
+FakeStream *streamOf(CUstream stream) { return reinterpret_cast<FakeStream *>(stream); }
+
+/// Runs `operation`, or notes it in the graph that is being captured.
+CUresult perform(CUstream stream, std::function<void()> operation) {
+  if (sticky)
+    return sticky;
+  if (FakeGraph *graph = streamOf(stream)->capture) {
+    graph->operations.push_back(std::move(operation));
+    if (!streamOf(stream)->begun)
+      unjoined = true;
+  } else if (!hung) {
+    operation();
+  }
+  return sticky;
+}
+
+void *pointer(CUdeviceptr address) { return reinterpret_cast<void *>(address); }
+
+/// A copy of the host's memory that is read when the operation runs, as a copy engine does.
+CUresult copy(void *target, const void *source, size_t bytes, CUstream stream) {
+  return perform(stream, [=] { std::memcpy(target, source, bytes); });
+}
+
+template <typename T> T *make() {
+  ++control.liveObjects;
+  return new T;
+}
+template <typename T> CUresult destroy(void *object) {
+  --control.liveObjects;
+  delete static_cast<T *>(object);
+  return 0;
+}
+
+} // namespace
+
+#define LOCK std::lock_guard<std::mutex> lock(mutex)
+
+FAKE levin::fake::Control *fakeControl() { return &control; }
+/// Forgets everything.
+FAKE void fakeReset() {
+  LOCK;
+  control = {};
+  sticky = 0;
+  hung = false;
+  captured = nullptr;
+  unjoined = false;
+}
+
+// --- The driver's functions ----------------------------------------------------------------------
+
+FAKE CUresult cuInit(unsigned) { return control.initCode; }
+FAKE CUresult cuDriverGetVersion(int *version) {
+  *version = control.version;
+  return 0;
+}
+FAKE CUresult cuGetErrorName(CUresult code, const char **name) {
+  *name = code == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS" : "CUDA_ERROR_OTHER";
+  return 0;
+}
+FAKE CUresult cuGetErrorString(CUresult, const char **text) {
+  *text = "as the test wanted";
+  return 0;
+}
+FAKE CUresult cuDeviceGetCount(int *count) {
+  *count = control.devices;
+  return 0;
+}
+FAKE CUresult cuDeviceGet(CUdevice *device, int index) {
+  *device = index;
+  return 0;
+}
+FAKE CUresult cuDeviceGetName(char *name, int length, CUdevice) {
+  std::strncpy(name, "Fake GPU", static_cast<size_t>(length));
+  return 0;
+}
+FAKE CUresult cuDeviceGetAttribute(int *value, int attribute, CUdevice) {
+  *value = attribute == ComputeCapabilityMajor   ? control.capability / 10
+           : attribute == ComputeCapabilityMinor ? control.capability % 10
+           : attribute == MultiprocessorCount    ? 6
+                                                 : 200000;
+  return 0;
+}
+FAKE CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice) {
+  *bytes = control.memory;
+  return 0;
+}
+FAKE CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice) {
+  LOCK;
+  ++control.liveObjects;
+  *context = reinterpret_cast<CUcontext>(&control);
+  return 0;
+}
+FAKE CUresult cuDevicePrimaryCtxRelease_v2(CUdevice) {
+  LOCK;
+  --control.liveObjects;
+  return 0;
+}
+FAKE CUresult cuCtxSetCurrent(CUcontext) { return 0; }
+
+FAKE CUresult cuMemGetInfo_v2(size_t *free, size_t *total) {
+  LOCK;
+  *total = control.memory;
+  *free = control.memory - control.liveBytes;
+  return sticky;
+}
+FAKE CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) {
+  LOCK;
+  if (bytes > control.memory - control.liveBytes)
+    return OutOfMemoryCode;
+  void *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  std::memset(memory, 0xee, bytes);
+  *address = reinterpret_cast<CUdeviceptr>(memory);
+  allocations[*address] = bytes;
+  control.liveBytes += bytes;
+  return sticky;
+}
+FAKE CUresult cuMemFree_v2(CUdeviceptr address) {
+  LOCK;
+  control.liveBytes -= allocations[address];
+  allocations.erase(address);
+  std::free(pointer(address));
+  return 0;
+}
+FAKE CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned) {
+  LOCK;
+  ++control.liveObjects;
+  *address = std::malloc(bytes);
+  return 0;
+}
+FAKE CUresult cuMemFreeHost(void *address) {
+  LOCK;
+  --control.liveObjects;
+  std::free(address);
+  return 0;
+}
+FAKE CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr *device, void *address, unsigned) {
+  *device = reinterpret_cast<CUdeviceptr>(address);
+  return 0;
+}
+FAKE CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr target, const void *source, size_t bytes,
+                                   CUstream stream) {
+  LOCK;
+  return copy(pointer(target), source, bytes, stream);
+}
+FAKE CUresult cuMemcpyDtoHAsync_v2(void *target, CUdeviceptr source, size_t bytes,
+                                   CUstream stream) {
+  LOCK;
+  return copy(target, pointer(source), bytes, stream);
+}
+FAKE CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr target, CUdeviceptr source, size_t bytes,
+                                   CUstream stream) {
+  LOCK;
+  return copy(pointer(target), pointer(source), bytes, stream);
+}
+FAKE CUresult cuMemsetD8Async(CUdeviceptr target, unsigned char value, size_t bytes,
+                              CUstream stream) {
+  LOCK;
+  return perform(stream, [=] { std::memset(pointer(target), value, bytes); });
+}
+/// Writes even after a kernel failed or hangs never happen.
+FAKE CUresult cuMemsetD32Async(CUdeviceptr target, unsigned value, size_t count, CUstream stream) {
+  LOCK;
+  return perform(stream, [=] {
+    if (!sticky && !hung)
+      std::fill_n(static_cast<unsigned *>(pointer(target)), count, value);
+  });
+}
+
+FAKE CUresult cuStreamCreate(CUstream *stream, unsigned) {
+  LOCK;
+  *stream = reinterpret_cast<CUstream>(make<FakeStream>());
+  return sticky;
+}
+FAKE CUresult cuStreamDestroy_v2(CUstream stream) {
+  LOCK;
+  return destroy<FakeStream>(stream);
+}
+FAKE CUresult cuStreamQuery(CUstream) {
+  LOCK;
+  return sticky ? sticky : hung ? CUresult(NotReady) : 0;
+}
+FAKE CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
+  LOCK;
+  auto *recorded = reinterpret_cast<FakeEvent *>(event);
+  if (recorded->capture)
+    streamOf(stream)->capture = recorded->capture;
+  if (streamOf(stream)->begun && recorded->recordedOn != streamOf(stream))
+    unjoined = false;
+  return sticky;
+}
+FAKE CUresult cuStreamBeginCapture_v2(CUstream stream, int) {
+  LOCK;
+  ++control.liveObjects;
+  streamOf(stream)->capture = new FakeGraph;
+  streamOf(stream)->begun = true;
+  captured = streamOf(stream);
+  return sticky;
+}
+FAKE CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
+  LOCK;
+  *graph = reinterpret_cast<CUgraph>(streamOf(stream)->capture);
+  *streamOf(stream) = {};
+  captured = nullptr;
+  return unjoined ? unjoinedCapture : sticky;
+}
+FAKE CUresult cuEventCreate(CUevent *event, unsigned) {
+  LOCK;
+  *event = reinterpret_cast<CUevent>(make<FakeEvent>());
+  return sticky;
+}
+FAKE CUresult cuEventDestroy_v2(CUevent event) {
+  LOCK;
+  return destroy<FakeEvent>(event);
+}
+FAKE CUresult cuEventRecord(CUevent event, CUstream stream) {
+  LOCK;
+  *reinterpret_cast<FakeEvent *>(event) = {streamOf(stream)->capture, streamOf(stream)};
+  // The side streams of a capture leave it with the event that joins them.
+  if (!streamOf(stream)->begun)
+    streamOf(stream)->capture = nullptr;
+  return sticky;
+}
+FAKE CUresult cuEventElapsedTime(float *milliseconds, CUevent, CUevent) {
+  *milliseconds = 1;
+  return sticky;
+}
+FAKE CUresult cuEventSynchronize(CUevent) { return sticky; }
+
+FAKE CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned, int *, void **) {
+  LOCK;
+  bool cubin = std::memcmp(image, "\177ELF", 4) == 0;
+  if (cubin && control.refusesCubins)
+    return NoBinaryForGpu;
+  std::strcpy(control.lastModule, cubin ? "cubin" : "ptx");
+  *module = reinterpret_cast<CUmodule>(make<int>());
+  return sticky;
+}
+FAKE CUresult cuModuleUnload(CUmodule module) {
+  LOCK;
+  return destroy<int>(module);
+}
+FAKE CUresult cuModuleGetFunction(CUfunction *function, CUmodule, const char *name) {
+  for (const Kernel &kernel : kernels) {
+    if (std::strcmp(kernel.name, name) != 0)
+      continue;
+    *function = reinterpret_cast<CUfunction>(const_cast<Kernel *>(&kernel));
+    return 0;
+  }
+  return 500;
+}
+FAKE CUresult cuFuncSetAttribute(CUfunction, int, int) { return 0; }
+FAKE CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **parameters,
+                               void **) {
+  LOCK;
+  const Kernel &kernel = *reinterpret_cast<const Kernel *>(function);
+  ++control.kernels;
+  bool side = captured && streamOf(config->hStream) != captured;
+  control.sideKernels += side;
+  std::fill_n(control.lastCluster, 3, 1u);
+  for (unsigned i = 0; i < config->numAttrs; ++i) {
+    const CUlaunchAttribute &attribute = config->attrs[i];
+    if (attribute.id == ClusterDimension) {
+      control.lastCluster[0] = attribute.value.cluster.x;
+      control.lastCluster[1] = attribute.value.cluster.y;
+      control.lastCluster[2] = attribute.value.cluster.z;
+    }
+    control.programmaticKernels += attribute.id == ProgrammaticStreamSerialization;
+  }
+  control.lastGrid[0] = config->gridDimX;
+  control.lastGrid[1] = config->gridDimY;
+  control.lastGrid[2] = config->gridDimZ;
+  Arguments arguments;
+  if (std::string_view(kernel.name) != "toy_mapped")
+    for (size_t i = 0; i < kernel.parameters; ++i)
+      arguments.words.push_back(argument<uint64_t>(parameters, static_cast<int>(i)));
+  CUlaunchConfig copied = *config;
+  return perform(config->hStream, [=] { execute(kernel, copied, arguments); });
+}
+
+FAKE CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph,
+                                          unsigned long long) {
+  LOCK;
+  ++control.graphs;
+  ++control.liveObjects;
+  *executable = reinterpret_cast<CUgraphExec>(new FakeGraph(*reinterpret_cast<FakeGraph *>(graph)));
+  return sticky;
+}
+FAKE CUresult cuGraphDestroy(CUgraph graph) {
+  LOCK;
+  return destroy<FakeGraph>(graph);
+}
+FAKE CUresult cuGraphExecDestroy(CUgraphExec executable) {
+  LOCK;
+  return destroy<FakeGraph>(executable);
+}
+FAKE CUresult cuGraphUpload(CUgraphExec, CUstream) { return sticky; }
+FAKE CUresult cuGraphLaunch(CUgraphExec executable, CUstream) {
+  LOCK;
+  ++control.graphLaunches;
+  for (const std::function<void()> &operation :
+       reinterpret_cast<FakeGraph *>(executable)->operations)
+    if (!sticky && !hung)
+      operation();
+  return 0; // failures show when one waits
+}
+FAKE CUresult cuTensorMapEncodeTiled(CUtensorMap *map, int type, uint32_t rank, void *address,
+                                     const uint64_t *extents, const uint64_t *strides,
+                                     const uint32_t *box, const uint32_t *, int, int swizzle, int,
+                                     int) {
+  if (reinterpret_cast<uintptr_t>(address) % 16 != 0)
+    return 1;
+  map->opaque[0] = reinterpret_cast<uintptr_t>(address);
+  map->opaque[1] = static_cast<uint64_t>(type) << 32 | rank << 8 | static_cast<uint32_t>(swizzle);
+  for (uint32_t i = 0; i < rank; ++i) {
+    map->opaque[2 + i] = extents[i];
+    map->opaque[7 + i] = box[i];
+    if (i > 0)
+      map->opaque[11 + i] = strides[i - 1];
+  }
+  return 0;
+}
