@@ -22,8 +22,9 @@ private:
 } // namespace
 
 Result<std::unique_ptr<Meter>> HostMeter::create(std::shared_ptr<const Model> model,
-                                                 hal::ThreadPool &pool) {
-  std::unique_ptr<HostMeter> meter(new HostMeter(std::move(model), pool));
+                                                 unsigned threads) {
+  std::unique_ptr<HostMeter> meter(new HostMeter(std::move(model)));
+  LEVIN_ASSIGN_OR_RETURN(meter->pool, hal::ThreadPool::create(threads));
   hal::MemoryBudget budget;
   LEVIN_ASSIGN_OR_RETURN(meter->state,
                          hal::HostMemory::allocate(meter->model->arenaBytes(ArenaKind::State),
@@ -46,7 +47,7 @@ Facts HostMeter::facts() const {
       processor = line.substr(std::min(line.size(), line.find(": ") + 2));
       break;
     }
-  return {{"device", processor}, {"threads", std::to_string(pool.threads())}};
+  return {{"device", processor}, {"threads", std::to_string(pool->threads())}};
 }
 
 Result<double> HostMeter::copyBandwidth() {
@@ -61,7 +62,7 @@ Result<double> HostMeter::copyBandwidth() {
   std::vector<double> times;
   for (int i = 0; i < 8; ++i) {
     Clock clock;
-    pool.forEach(bytes / piece, [&](uint64_t part) {
+    pool->forEach(bytes / piece, [&](uint64_t part) {
       std::memcpy(to.data() + part * piece, from.data() + part * piece, piece);
     });
     if (i > 0)
@@ -89,13 +90,7 @@ Result<HostMeter::Steps> HostMeter::bind(const artifact::Entry &entry) const {
 void HostMeter::write(const artifact::Entry &entry, const StepInputs &inputs) {
   const artifact::RankProgram &program = model->manifest().programs[entry.program].ranks[0];
   for (const artifact::Binding &binding : entry.inputs) {
-    const std::vector<int32_t> *values = binding.role == Role::Ids      ? &inputs.ids
-                                         : binding.role == Role::Starts ? &inputs.starts
-                                         : binding.role == Role::Slots  ? &inputs.slots
-                                         : binding.role == Role::Past   ? &inputs.past
-                                         : binding.role == Role::Rows   ? &inputs.rows
-                                         : binding.role == Role::Pages  ? &inputs.pages
-                                                                        : nullptr;
+    const std::vector<int32_t> *values = inputs.of(binding.role);
     const artifact::Slice &slice = program.slices[binding.slices[0]];
     if (values)
       std::memcpy(arenas[slice.arena].data() + slice.offset, values->data(),
@@ -109,7 +104,7 @@ std::vector<LaunchSpan> HostMeter::run(const Steps &steps) {
   Clock clock;
   for (size_t i = 0; i < steps.commands.size(); ++i) {
     double begin = clock.seconds();
-    steps.commands[i].run(pool);
+    steps.commands[i].run(*pool);
     if (steps.launches[i])
       spans.push_back({steps.launches[i], begin, clock.seconds()});
   }

@@ -4,16 +4,17 @@
 
 #include "runtime/hal/HostMemory.h"
 #include "runtime/hal/ThreadPool.h"
+#include "runtime/session/Program.h"
 #include "tools/levin-bench/Meter.h"
 
 namespace levin::bench {
 
-/// Runs programs on state and workspace of its own, with the threads of a session.
+/// Runs programs on state and workspace of its own.
 class HostMeter : public Meter {
 public:
   /// Failures: LV4001, LV4103.
   static Result<std::unique_ptr<Meter>> create(std::shared_ptr<const Model> model,
-                                               hal::ThreadPool &pool);
+                                               unsigned threads);
 
   Facts facts() const override;
   Result<double> copyBandwidth() override;
@@ -30,14 +31,13 @@ private:
     std::vector<BoundProgram> commands;
     std::vector<const artifact::Launch *> launches; // null for copies
   };
-  HostMeter(std::shared_ptr<const Model> model, hal::ThreadPool &pool)
-      : model(std::move(model)), pool(pool) {}
+  explicit HostMeter(std::shared_ptr<const Model> model) : model(std::move(model)) {}
   Result<Steps> bind(const artifact::Entry &entry) const;
   void write(const artifact::Entry &entry, const StepInputs &inputs);
   std::vector<LaunchSpan> run(const Steps &steps);
 
   std::shared_ptr<const Model> model;
-  hal::ThreadPool &pool;
+  std::unique_ptr<hal::ThreadPool> pool;
   hal::HostMemory state, workspace;
   Arenas arenas;
 };

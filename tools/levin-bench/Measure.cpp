@@ -5,22 +5,21 @@
 
 namespace levin::bench {
 
-/// The step entries of the manifest in the order of Session::buckets().
-static std::vector<const artifact::Entry *> stepEntries(const artifact::Manifest &manifest) {
-  std::vector<const artifact::Entry *> entries;
-  for (const artifact::Entry &entry : manifest.entries)
-    if (entry.tokens && entry.sequences && entry.rows)
-      entries.push_back(&entry);
-  return entries;
-}
-
-Result<std::vector<PlannedRun>> planRuns(const Session &session, const Case &wanted,
+Result<std::vector<PlannedRun>> planRuns(const artifact::Manifest &manifest, const Case &wanted,
                                          uint64_t past) {
+  // As a session lists them.
+  std::vector<const artifact::Entry *> entries;
+  std::vector<Bucket> buckets;
+  for (const artifact::Entry &entry : manifest.entries) {
+    if (!entry.tokens || !entry.sequences || !entry.rows)
+      continue;
+    entries.push_back(&entry);
+    buckets.push_back({*entry.tokens, *entry.sequences, *entry.rows});
+  }
   std::vector<StepWork> work;
   for (uint64_t tokens : wanted.tokens)
     work.push_back({tokens, LogitsMode::Last});
-  LEVIN_ASSIGN_OR_RETURN(std::vector<StepRun> runs, planStep(session.buckets(), work));
-  std::vector<const artifact::Entry *> entries = stepEntries(session.model().manifest());
+  LEVIN_ASSIGN_OR_RETURN(std::vector<StepRun> runs, planStep(buckets, work));
   std::vector<PlannedRun> planned;
   for (const StepRun &run : runs) {
     PlannedRun &one = planned.emplace_back();
@@ -105,7 +104,7 @@ Result<Measured> measure(Session &session, const Case &wanted, unsigned repetiti
   Measured measured{wanted, {}, {}, 0};
   uint64_t grown = wanted.steps > 1 ? wanted.steps / 2 * wanted.tokens[0] : 0;
   LEVIN_ASSIGN_OR_RETURN(std::vector<PlannedRun> runs,
-                         planRuns(session, wanted, wanted.depth + grown));
+                         planRuns(session.model().manifest(), wanted, wanted.depth + grown));
   measured.runs = runs.size();
   for (const PlannedRun &run : runs)
     measured.work += WorkCounter(session.model().manifest(), *run.entry).step(run.shape);

@@ -25,7 +25,8 @@ struct PlannedRun {
   const artifact::Entry *entry = nullptr;
   StepShape shape;
 };
-Result<std::vector<PlannedRun>> planRuns(const Session &session, const Case &wanted, uint64_t past);
+Result<std::vector<PlannedRun>> planRuns(const artifact::Manifest &manifest, const Case &wanted,
+                                         uint64_t past);
 
 /// Measures `wanted` `repetitions` times, after one time unmeasured.  Every repetition fills fresh
 /// slots with `depth` random tokens first, outside the time.  Tokens are random, by `seed`.

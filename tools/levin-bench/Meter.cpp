@@ -1,9 +1,11 @@
 #include "tools/levin-bench/Meter.h"
 
+#include "tools/levin-bench/CudaMeter.h"
 #include "tools/levin-bench/HostMeter.h"
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 
 namespace levin::bench {
@@ -31,6 +33,34 @@ static std::vector<uint64_t> extentsOf(const artifact::Entry &entry, Role role) 
   return {};
 }
 
+/// Pages of the caches of `entry`; at least 1.
+static uint64_t pagesOf(const artifact::Entry &entry) {
+  uint64_t pages = std::numeric_limits<uint64_t>::max();
+  for (const artifact::Binding &state : entry.state)
+    if (state.name.ends_with("keys") || state.name.ends_with("values"))
+      pages = std::min(pages, state.type.shape[0]);
+  return std::max<uint64_t>(pages, 1);
+}
+
+const std::vector<int32_t> *StepInputs::of(Role role) const {
+  switch (role) {
+  case Role::Ids:
+    return &ids;
+  case Role::Starts:
+    return &starts;
+  case Role::Slots:
+    return &slots;
+  case Role::Past:
+    return &past;
+  case Role::Rows:
+    return &rows;
+  case Role::Pages:
+    return &pages;
+  default:
+    return nullptr;
+  }
+}
+
 StepInputs makeInputs(const artifact::Manifest &manifest, const artifact::Entry &entry,
                       const StepShape &shape, uint64_t seed) {
   StepInputs inputs;
@@ -55,15 +85,15 @@ StepInputs makeInputs(const artifact::Manifest &manifest, const artifact::Entry 
   inputs.slots.resize(entry.sequences.value_or(0), 0);
   inputs.past.resize(entry.sequences.value_or(0), 0);
   inputs.rows.resize(entry.rows.value_or(0), 0);
-  std::vector<uint64_t> pages = extentsOf(entry, Role::Pages); // [sequences, blocks]
-  if (pages.size() == 2)
-    for (uint64_t page = 0; page < pages[0] * pages[1]; ++page)
-      inputs.pages.push_back(static_cast<int32_t>(page));
+  std::vector<uint64_t> table = extentsOf(entry, Role::Pages); // [sequences, blocks]
+  for (uint64_t i = 0; table.size() == 2 && i < table[0] * table[1]; ++i)
+    inputs.pages.push_back(static_cast<int32_t>(i % pagesOf(entry)));
   return inputs;
 }
 
-Result<std::unique_ptr<Meter>> makeMeter(std::shared_ptr<const Model> model, Session &session) {
-  return HostMeter::create(std::move(model), session.threads());
+Result<std::unique_ptr<Meter>> makeMeter(std::shared_ptr<const Model> model, unsigned threads) {
+  return model->cuda() ? CudaMeter::create(std::move(model))
+                       : HostMeter::create(std::move(model), threads);
 }
 
 } // namespace levin::bench

@@ -18,10 +18,14 @@ namespace levin::bench {
 struct StepInputs {
   std::vector<int32_t> ids, starts, slots, past, rows, pages;
   StepShape shape;
+
+  /// The values of the input of `role`; null if a step has none of it.
+  const std::vector<int32_t> *of(artifact::Role role) const;
 };
 
 /// Inputs of `entry` for sequences of these shapes, sequence i in slot i, with random ids: as a
-/// session would write them.  The sequences must fit the entry.
+/// session would write them.  The sequences must fit the entry.  Sequences share pages if all of
+/// them together need more than there are.
 StepInputs makeInputs(const artifact::Manifest &manifest, const artifact::Entry &entry,
                       const StepShape &shape, uint64_t seed);
 
@@ -64,8 +68,9 @@ public:
   timeLaunches(const artifact::Entry &entry, const StepInputs &inputs, unsigned repetitions) = 0;
 };
 
-/// The meter of the device that `session` runs on.  Failures: LV4001, LV4103.
-Result<std::unique_ptr<Meter>> makeMeter(std::shared_ptr<const Model> model, Session &session);
+/// The meter of the device that `model` was loaded for; `threads` (0: all) compute on the host.
+/// Failures: LV4001, LV4103, and LV8004 on a GPU.
+Result<std::unique_ptr<Meter>> makeMeter(std::shared_ptr<const Model> model, unsigned threads);
 
 } // namespace levin::bench
 

@@ -32,7 +32,9 @@ KernelTable makeKernelTable(const artifact::Manifest &manifest, const Case &want
     row.seconds = {row.total / count, row.seconds.low / count, row.seconds.high / count};
     table.rows.push_back(row);
   }
-  std::ranges::stable_sort(table.rows, std::ranges::greater(), &KernelRow::total);
+  std::ranges::sort(table.rows, [](const KernelRow &a, const KernelRow &b) {
+    return a.total != b.total ? a.total > b.total : a.name < b.name;
+  });
   return table;
 }
 

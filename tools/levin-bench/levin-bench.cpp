@@ -5,8 +5,8 @@
 #include "tools/common/Progress.h"
 #include "tools/common/Report.h"
 #include "tools/levin-bench/Cases.h"
-#include "tools/levin-bench/HostMeter.h"
 #include "tools/levin-bench/Measure.h"
+#include "tools/levin-bench/Meter.h"
 #include "tools/levin-bench/Print.h"
 
 #include <chrono>
@@ -23,6 +23,8 @@ struct Options {
   std::vector<std::string> weights;
   uint64_t threads = 0;
   bool trustWeights = false;
+  std::string device;
+  std::optional<uint64_t> randomWeights;
   bench::CaseOptions cases;
   uint64_t repetitions = 5;
   bool kernels = false;
@@ -61,6 +63,8 @@ Status Bench::load() {
   modelOptions.weightFolders = options.weights;
   modelOptions.threads = static_cast<unsigned>(options.threads);
   modelOptions.verifyDigests = !options.trustWeights;
+  modelOptions.device = options.device;
+  modelOptions.randomWeights = options.randomWeights;
   modelOptions.progress = [this](const char *, uint64_t done, uint64_t total) {
     progress.expect(total, tool::Progress::Unit::Bytes);
     progress.update(done);
@@ -74,7 +78,7 @@ Status Bench::load() {
   if (session->buckets().empty())
     return makeError(ErrorCode::NotInArtifact, "the artifact has no step entries")
         .note("fix", "compile a model that has a step function");
-  LEVIN_ASSIGN_OR_RETURN(meter, bench::makeMeter(model, *session));
+  LEVIN_ASSIGN_OR_RETURN(meter, bench::makeMeter(model, static_cast<unsigned>(options.threads)));
   return {};
 }
 
@@ -115,7 +119,7 @@ Status Bench::measureRows(const std::vector<bench::Case> &cases) {
 }
 
 Status Bench::measureKernels(const bench::Case &wanted) {
-  LEVIN_ASSIGN_OR_RETURN(auto runs, bench::planRuns(*session, wanted, wanted.depth));
+  LEVIN_ASSIGN_OR_RETURN(auto runs, bench::planRuns(model->manifest(), wanted, wanted.depth));
   const artifact::Manifest &manifest = model->manifest();
   bench::StepInputs inputs = bench::makeInputs(manifest, *runs[0].entry, runs[0].shape, seed);
   LEVIN_ASSIGN_OR_RETURN(
@@ -126,7 +130,7 @@ Status Bench::measureKernels(const bench::Case &wanted) {
 }
 
 Status Bench::writeTrace(const bench::Case &wanted) {
-  LEVIN_ASSIGN_OR_RETURN(auto runs, bench::planRuns(*session, wanted, wanted.depth));
+  LEVIN_ASSIGN_OR_RETURN(auto runs, bench::planRuns(model->manifest(), wanted, wanted.depth));
   const artifact::Manifest &manifest = model->manifest();
   bench::StepInputs inputs = bench::makeInputs(manifest, *runs[0].entry, runs[0].shape, seed);
   LEVIN_ASSIGN_OR_RETURN(auto spans, meter->trace(*runs[0].entry, inputs));
@@ -155,6 +159,7 @@ Status Bench::run() {
   LEVIN_ASSIGN_OR_RETURN(results.ceilings.flopsPerSecond, meter->productRate());
   progress.end();
   LEVIN_RETURN_IF_ERROR(measureRows(cases));
+  session.reset(); // its memory may be needed for single launches
   if (options.kernels) {
     progress.begin("kernels", cases.size());
     for (const bench::Case &wanted : cases)
@@ -174,6 +179,10 @@ int main(int argc, char **argv) {
   command.group("Model")
       .option("--weights", &options.weights,
               "folder of the weight files; default: that of the artifact", {.value = "DIR"})
+      .option("--device", &options.device,
+              "host, or cuda:0 for the first GPU; default: what it is for", {.value = "DEVICE"})
+      .option("--random-weights", &options.randomWeights,
+              "no weight files: random weights from this seed (GPUs only)", {.value = "SEED"})
       .option("--threads", &options.threads, "threads to compute with; 0: all cores",
               {.value = "N", .max = 1024})
       .option("--trust-weights", &options.trustWeights,

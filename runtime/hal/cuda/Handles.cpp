@@ -8,11 +8,17 @@ Result<Stream> makeStream(const std::shared_ptr<Device> &device) {
   return Stream(device, stream);
 }
 
-Result<Event> makeEvent(const std::shared_ptr<Device> &device) {
+static Result<Event> makeEvent(const std::shared_ptr<Device> &device, unsigned flags) {
   CUevent event = nullptr;
-  LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(device->driver(), cuEventCreate, &event, eventDisableTiming));
+  LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(device->driver(), cuEventCreate, &event, flags));
   return Event(device, event);
 }
+
+Result<Event> makeEvent(const std::shared_ptr<Device> &device) {
+  return makeEvent(device, eventDisableTiming);
+}
+
+Result<Event> makeTimedEvent(const std::shared_ptr<Device> &device) { return makeEvent(device, 0); }
 
 static Status forPurpose(Status status, uint64_t bytes, std::string_view purpose) {
   if (!status.ok())

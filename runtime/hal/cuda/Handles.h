@@ -51,6 +51,8 @@ using GraphExec = Handle<CUgraphExec, &Functions::cuGraphExecDestroy>;
 Result<Stream> makeStream(const std::shared_ptr<Device> &device);
 /// An event that only orders.
 Result<Event> makeEvent(const std::shared_ptr<Device> &device);
+/// An event that knows when it was recorded.
+Result<Event> makeTimedEvent(const std::shared_ptr<Device> &device);
 
 /// Memory of the device, aligned to 256 bytes, with arbitrary contents.
 class DeviceMemory {
