@@ -15,8 +15,10 @@
 
 namespace levin::cuda {
 
-static const std::vector<std::string> nvccFlags{"-ptx", "-std=c++20", "-O3", "-DNDEBUG",
-                                                "-lineinfo"};
+// A correctly rounded division or root calls a function for rare operands, and any call makes ptxas
+// serialise wgmma; these are within 2 ulp.
+static const std::vector<std::string> nvccFlags{
+    "-ptx", "-std=c++20", "-O3", "-DNDEBUG", "-lineinfo", "-prec-div=false", "-prec-sqrt=false"};
 
 // --- messages ------------------------------------------------------------------------------------
 
