@@ -43,7 +43,8 @@ __device__ __forceinline__ void lightningDecode(const LightningArguments<In, Out
   for (int i = 0; i < rows; ++i)
     s[i] = sequence.fresh ? make_float4(0, 0, 0, 0)
                           : __ldcs(reinterpret_cast<const float4 *>(place + i * D));
-  const float decay = expf(-__ldg(arguments.slopes + head));
+  // lambda - 1: lambda itself is so near to 1 that float32 would cost digits of the slope.
+  const float loss = expm1f(-__ldg(arguments.slopes + head));
   sm90::gridWait();
 
   for (int t = 0; t < sequence.count; ++t) {
@@ -55,10 +56,10 @@ __device__ __forceinline__ void lightningDecode(const LightningArguments<In, Out
     float4 sum = make_float4(0, 0, 0, 0);
 #pragma unroll
     for (int i = 0; i < rows; ++i) {
-      s[i].x = fmaf(k[i], v[0], decay * s[i].x), sum.x = fmaf(q[i], s[i].x, sum.x);
-      s[i].y = fmaf(k[i], v[1], decay * s[i].y), sum.y = fmaf(q[i], s[i].y, sum.y);
-      s[i].z = fmaf(k[i], v[2], decay * s[i].z), sum.z = fmaf(q[i], s[i].z, sum.z);
-      s[i].w = fmaf(k[i], v[3], decay * s[i].w), sum.w = fmaf(q[i], s[i].w, sum.w);
+      s[i].x = fmaf(k[i], v[0], fmaf(loss, s[i].x, s[i].x)), sum.x = fmaf(q[i], s[i].x, sum.x);
+      s[i].y = fmaf(k[i], v[1], fmaf(loss, s[i].y, s[i].y)), sum.y = fmaf(q[i], s[i].y, sum.y);
+      s[i].z = fmaf(k[i], v[2], fmaf(loss, s[i].z, s[i].z)), sum.z = fmaf(q[i], s[i].z, sum.z);
+      s[i].w = fmaf(k[i], v[3], fmaf(loss, s[i].w, s[i].w)), sum.w = fmaf(q[i], s[i].w, sum.w);
     }
     if (t + 1 == sequence.count) {
 #pragma unroll

@@ -84,7 +84,7 @@ public:
           }
         }
         sm90::load2D(to + 2 * Shape::halves * Shape::tile, v, barrier,
-                     work.head * a.v.head + a.v.offset + 64 * half, y);
+                     work.head * a.v.head + a.v.offset + 64 * half, y, sm90::evictFirst);
         ring.advance();
       }
     });
@@ -146,7 +146,9 @@ public:
     });
   }
 
-  /// Output and state.
+  /// Output and state.  The state's product of a chunk and what its scores add run behind one
+  /// another on the tensor cores, with the rounding of the state for the next chunk and the output
+  /// of the one before in their shadow.
   __device__ __forceinline__ void makeOutput(const CUtensorMap *output) {
     const int thread = threadIdx.x % 128, warp = thread / 32, lane = thread % 32;
     const int column = 2 * (lane % 4);
@@ -158,93 +160,111 @@ public:
     sm90::RingPosition<2> buffer;
     list.forEach([&](const Work &work) {
       makeTables(work, thread);
-      float s[D / 2];
+      float s[D / 2], o[32];
+      uint32_t v[4][4], next[4][4], weighted[4][4], packed[4][4], rounded[D / 16][4];
       state.begin(s, work);
-      for (int begin = 0; begin < work.count; begin += Shape::chunk) {
-        const int valid = min(work.count - begin, Shape::chunk);
-        const bool tail = valid < Shape::chunk;
-        const uint32_t queries = stage(ring.stage), keys = queries + Shape::halves * Shape::tile;
-        const uint32_t values = keys + Shape::halves * Shape::tile;
-        const uint32_t scores = base + Shape::scores + buffer.stage * Shape::tile;
-        const uint32_t outputs = base + Shape::outputs + buffer.stage * Shape::tile;
-        float fromState[32], fromChunk[32];
-        uint32_t rounded[D / 16][4];
+      const int x = work.head * D + 64 * half;
+      auto validFrom = [&](int begin) { return min(work.count - begin, Shape::chunk); };
+      auto fetch = [&](int begin, const sm90::RingPosition<Shape::stages> &from) {
+        const int valid = validFrom(begin);
+        const uint32_t values = stage(from.stage) + 2 * Shape::halves * Shape::tile + fragment;
+        sm90::wait(full(from.stage), from.parity);
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          sm90::loadMatrix4<true>(next[j], values + 2048 * j);
+        if (valid < Shape::chunk)
+          clearValues(next, valid, column);
+        weighValues(weighted, next, table(valid < Shape::chunk ? 2 : 1), column);
+      };
+      // The state as an operand of the chunk from `begin` on, then decayed over it.
+      auto round = [&](int begin) {
 #pragma unroll
         for (int k = 0; k < D / 16; ++k)
 #pragma unroll
           for (int i = 0; i < 4; ++i)
             rounded[k][i] = sm90::packBf16(s[8 * k + 2 * i], s[8 * k + 2 * i + 1]);
-
-        const float decay = table(0)[valid - 1];
+        const float decay = table(0)[validFrom(begin) - 1];
 #pragma unroll
         for (int i = 0; i < D / 2; ++i)
           s[i] *= decay;
-        sm90::wait(full(ring.stage), ring.parity);
-        sm90::wgmmaFence();
-#pragma unroll
-        for (int k = 0; k < D / 16; ++k)
-          sm90::wgmma<64>(fromState, rounded[k],
-                          sm90::descriptorK(queries + k / 4 * Shape::tile + k % 4 * 32), k > 0);
-        sm90::wgmmaCommit();
-
-        uint32_t v[4][4];
+      };
+      auto store = [&](int number, int begin) {
+        const uint32_t outputs = base + Shape::outputs + number * Shape::tile;
+        const int y = work.first + begin, valid = validFrom(begin);
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-          sm90::loadMatrix4<true>(v[j], values + (fragment + 2048 * j));
-        if (tail)
-          clearValues(v, valid, column);
-        sm90::wait(scoresFull(buffer.stage), buffer.parity);
-        sm90::wgmmaFence();
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-          sm90::wgmma<64>(fromChunk, v[j], sm90::descriptorK(scores + 32 * j), j > 0);
-        sm90::wgmmaCommit();
-
-        uint32_t weighted[4][4];
-        weighValues(weighted, v, table(tail ? 2 : 1), column);
-        sm90::wgmmaFence();
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-          sm90::wgmma<D, 1>(s, weighted[j], sm90::descriptorMN(keys + 2048 * j, Shape::tile), true);
-        sm90::wgmmaCommit();
-
-        sm90::wgmmaWait<1>();
-        sm90::wgmmaHold(fromState);
-        sm90::wgmmaHold(fromChunk);
-        if (lane == 0)
-          sm90::arrive(scoresEmpty(buffer.stage));
-        if (thread == 0)
-          sm90::storeWaitRead<1>();
-        sm90::namedBarrier(2, 128);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          uint32_t packed[4];
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            const int at = 8 * j + 2 * i;
-            float2 power =
-                *reinterpret_cast<const float2 *>(table(0) + column + 16 * j + i / 2 * 8);
-            packed[i] = sm90::packBf16(fmaf(fromState[at], power.x, fromChunk[at]),
-                                       fmaf(fromState[at + 1], power.y, fromChunk[at + 1]));
-          }
-          sm90::storeMatrix4<true>(outputs + fragment + 2048 * j, packed[0], packed[1], packed[2],
-                                   packed[3]);
-        }
+          sm90::storeMatrix4<true>(outputs + fragment + 2048 * j, packed[j][0], packed[j][1],
+                                   packed[j][2], packed[j][3]);
         sm90::fenceAsyncShared();
+        if (thread == 0)
+          sm90::storeWaitRead<0>(); // of the other buffer, which is written next
         sm90::namedBarrier(2, 128);
-        const int x = work.head * D + 64 * half, y = work.first + begin;
-        if (tail) {
+        if (valid < Shape::chunk) {
           storeTail(outputs, x, y, valid, thread);
         } else if (thread == 0) {
           sm90::store2D(output, outputs, x, y);
           sm90::storeCommit();
         }
-        sm90::wgmmaWait<0>();
+      };
+
+      fetch(0, ring);
+      round(0);
+      for (int begin = 0; begin < work.count; begin += Shape::chunk) {
+        const uint32_t queries = stage(ring.stage), keys = queries + Shape::halves * Shape::tile;
+        const uint32_t scores = base + Shape::scores + buffer.stage * Shape::tile;
+#pragma unroll
+        for (int j = 0; j < 16; ++j)
+          v[j / 4][j % 4] = next[j / 4][j % 4];
+        if (validFrom(begin) < Shape::chunk) // keys behind the end are cleared by then
+          sm90::wait(scoresFull(buffer.stage), buffer.parity);
+        sm90::wgmmaFence();
+#pragma unroll
+        for (int k = 0; k < D / 16; ++k)
+          sm90::wgmma<64>(o, rounded[k],
+                          sm90::descriptorK(queries + k / 4 * Shape::tile + k % 4 * 32), k > 0);
+        sm90::wgmmaCommit();
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          sm90::wgmma<D, 1>(s, weighted[j], sm90::descriptorMN(keys + 2048 * j, Shape::tile), true);
+        sm90::wgmmaCommit();
+        if (begin > 0)
+          store(buffer.stage ^ 1, begin - Shape::chunk);
+        sm90::wait(scoresFull(buffer.stage), buffer.parity);
+
+        sm90::wgmmaWait<1>();
+        sm90::wgmmaHold(o);
+#pragma unroll
+        for (int i = 0; i < 32; i += 2) {
+          float2 power = *reinterpret_cast<const float2 *>(table(0) + column + i / 4 * 8);
+          o[i] *= power.x, o[i + 1] *= power.y;
+        }
+        sm90::wgmmaFence();
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          sm90::wgmma<64>(o, v[j], sm90::descriptorK(scores + 32 * j), true);
+        sm90::wgmmaCommit();
+        sm90::wgmmaWait<1>();
         sm90::wgmmaHold(s);
         if (lane == 0)
           release(ring.stage);
-        ring.advance(), buffer.advance();
+        ring.advance();
+        if (begin + Shape::chunk < work.count) {
+          fetch(begin + Shape::chunk, ring);
+          round(begin + Shape::chunk);
+        }
+        sm90::wgmmaWait<0>();
+        sm90::wgmmaHold(o);
+#pragma unroll
+        for (int j = 0; j < 16; ++j) // read until here
+          asm volatile("" ::"r"(v[j / 4][j % 4]));
+        if (lane == 0)
+          sm90::arrive(scoresEmpty(buffer.stage));
+#pragma unroll
+        for (int i = 0; i < 16; ++i)
+          packed[i / 4][i % 4] = sm90::packBf16(o[2 * i], o[2 * i + 1]);
+        buffer.advance();
       }
+      store(buffer.stage ^ 1, (work.count - 1) / Shape::chunk * Shape::chunk);
       if (work.last)
         state.store(s, work);
     });
@@ -267,8 +287,10 @@ private:
   /// A warp no longer reads a stage.
   __device__ __forceinline__ void release(int i) const {
     sm90::arrive(empty(i));
-    if constexpr (Multicast)
-      sm90::arriveRemote(empty(i), half ^ 1);
+    if constexpr (Multicast) // only the tensor cores read, and that is over: no fence is needed
+      asm volatile(
+          "mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(sm90::mapToCta(empty(i), half ^ 1))
+          : "memory");
   }
   /// 0: lambda^(i+1); 1: lambda^(63-j); 2: lambda^(L-1-j) of the last chunk, zeros from L on.
   __device__ __forceinline__ float *table(int i) const {
