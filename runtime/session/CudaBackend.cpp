@@ -60,8 +60,8 @@ private:
   cuda::DeviceMemory state, workspace, scratch, products;
   cuda::PinnedMemory staging, output, progress;
   cuda::CUdeviceptr progressAddress = 0;
-  cuda::Stream main, side;
-  cuda::Event fork, join;
+  cuda::Stream main, side, markers;
+  cuda::Event fork, join, marked;
   CudaStreams streams;
   std::vector<CudaProgram> programs;     // by number
   std::vector<cuda::GraphExec> captured; // by number; empty until the first run
@@ -93,6 +93,8 @@ Status CudaBackend::checkMemory(const CudaPlan &plan, uint64_t maxMemory) const 
 Status CudaBackend::makeStreams() {
   LEVIN_ASSIGN_OR_RETURN(main, cuda::makeStream(device));
   LEVIN_ASSIGN_OR_RETURN(side, cuda::makeStream(device));
+  LEVIN_ASSIGN_OR_RETURN(markers, cuda::makeStream(device));
+  LEVIN_ASSIGN_OR_RETURN(marked, cuda::makeEvent(device));
   LEVIN_ASSIGN_OR_RETURN(fork, cuda::makeEvent(device));
   LEVIN_ASSIGN_OR_RETURN(join, cuda::makeEvent(device));
   streams = {main.get(), side.get(), fork.get(), join.get()};
@@ -177,18 +179,27 @@ Status CudaBackend::upload(const CudaProgram &program) const {
   return {};
 }
 
-/// Puts the whole program on the streams.  After each command the number of those that have ended
-/// is written to the host's memory, where it can be read when the device is lost.
+/// Puts the whole program on the streams.
+///
+/// After each command the number of those that have ended is written to the host's memory, where it
+/// can be read when the device is lost.  These writes are a branch of their own: the next kernel
+/// waits for none of them and can still begin before the one before it ends.  In a graph of short
+/// kernels they take 0.1 us each; between the kernels they would take 2 us.
 Status CudaBackend::enqueueAll(const CudaProgram &program) const {
+  const cuda::Driver &driver = device->driver();
   LEVIN_RETURN_IF_ERROR(upload(program));
   bool afterKernel = false;
   for (size_t i = 0; i < program.commands(); ++i) {
     LEVIN_RETURN_IF_ERROR(program.enqueue(i, *device, streams, afterKernel));
-    LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(device->driver(), cuMemsetD32Async, progressAddress,
-                                     static_cast<unsigned>(i + 1), 1, main.get()));
-    afterKernel = false;
+    LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(driver, cuEventRecord, marked.get(), main.get()));
+    LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(driver, cuStreamWaitEvent, markers.get(), marked.get(), 0));
+    LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(driver, cuMemsetD32Async, progressAddress,
+                                     static_cast<unsigned>(i + 1), 1, markers.get()));
   }
-  return {};
+  if (program.commands() == 0)
+    return {};
+  LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(driver, cuEventRecord, marked.get(), markers.get()));
+  return LEVIN_CUDA(driver, cuStreamWaitEvent, main.get(), marked.get(), 0);
 }
 
 Status CudaBackend::capture(uint32_t index) {

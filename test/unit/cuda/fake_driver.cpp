@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,9 @@ struct FakeEvent {
   FakeStream *recordedOn = nullptr;
 };
 std::map<CUdeviceptr, size_t> allocations;
+std::set<FakeStream *> streams;
 FakeStream *captured = nullptr;
-bool unjoined = false;
+std::set<FakeStream *> unjoined; // streams with operations that the captured one does not wait for
 
 constexpr int notSupported = 801, unjoinedCapture = 904;
 
@@ -176,7 +178,7 @@ CUresult perform(CUstream stream, std::function<void()> operation) {
   if (FakeGraph *graph = streamOf(stream)->capture) {
     graph->operations.push_back(std::move(operation));
     if (!streamOf(stream)->begun)
-      unjoined = true;
+      unjoined.insert(streamOf(stream));
   } else if (!hung) {
     operation();
   }
@@ -212,7 +214,7 @@ FAKE void fakeReset() {
   sticky = 0;
   hung = false;
   captured = nullptr;
-  unjoined = false;
+  unjoined.clear();
 }
 
 // --- The driver's functions ----------------------------------------------------------------------
@@ -337,11 +339,14 @@ FAKE CUresult cuMemsetD32Async(CUdeviceptr target, unsigned value, size_t count,
 
 FAKE CUresult cuStreamCreate(CUstream *stream, unsigned) {
   LOCK;
-  *stream = reinterpret_cast<CUstream>(make<FakeStream>());
+  auto *made = make<FakeStream>();
+  streams.insert(made);
+  *stream = reinterpret_cast<CUstream>(made);
   return sticky;
 }
 FAKE CUresult cuStreamDestroy_v2(CUstream stream) {
   LOCK;
+  streams.erase(streamOf(stream));
   return destroy<FakeStream>(stream);
 }
 FAKE CUresult cuStreamQuery(CUstream) {
@@ -353,8 +358,8 @@ FAKE CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
   auto *recorded = reinterpret_cast<FakeEvent *>(event);
   if (recorded->capture)
     streamOf(stream)->capture = recorded->capture;
-  if (streamOf(stream)->begun && recorded->recordedOn != streamOf(stream))
-    unjoined = false;
+  if (streamOf(stream)->begun)
+    unjoined.erase(recorded->recordedOn);
   return sticky;
 }
 FAKE CUresult cuStreamBeginCapture_v2(CUstream stream, int) {
@@ -367,10 +372,13 @@ FAKE CUresult cuStreamBeginCapture_v2(CUstream stream, int) {
 }
 FAKE CUresult cuStreamEndCapture(CUstream stream, CUgraph *graph) {
   LOCK;
-  *graph = reinterpret_cast<CUgraph>(streamOf(stream)->capture);
-  *streamOf(stream) = {};
+  FakeGraph *made = streamOf(stream)->capture;
+  *graph = reinterpret_cast<CUgraph>(made);
+  for (FakeStream *other : streams)
+    if (other->capture == made)
+      *other = {};
   captured = nullptr;
-  return unjoined ? unjoinedCapture : sticky;
+  return unjoined.empty() ? sticky : unjoinedCapture;
 }
 FAKE CUresult cuEventCreate(CUevent *event, unsigned) {
   LOCK;
@@ -384,21 +392,13 @@ FAKE CUresult cuEventDestroy_v2(CUevent event) {
 FAKE CUresult cuEventRecord(CUevent event, CUstream stream) {
   LOCK;
   *reinterpret_cast<FakeEvent *>(event) = {streamOf(stream)->capture, streamOf(stream)};
-  // The side streams of a capture leave it with the event that joins them.
-  if (!streamOf(stream)->begun)
-    streamOf(stream)->capture = nullptr;
   return sticky;
 }
-FAKE CUresult cuEventElapsedTime(float *milliseconds, CUevent, CUevent) {
-  *milliseconds = 1;
-  return sticky;
-}
-FAKE CUresult cuEventSynchronize(CUevent) { return sticky; }
 FAKE CUresult cuEventElapsedTime(float *milliseconds, CUevent, CUevent) {
   *milliseconds = 0.125f;
   return sticky;
 }
-
+FAKE CUresult cuEventSynchronize(CUevent) { return sticky; }
 FAKE CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned, int *, void **) {
   LOCK;
   bool cubin = std::memcmp(image, "\177ELF", 4) == 0;

@@ -98,7 +98,7 @@ TEST_F(ProgramTest, ReferencesStayInTheirSlice) {
 }
 
 TEST_F(ProgramTest, KernelsExist) {
-  launch().exportIndex = 3;
+  launch().exportIndex = 4;
   EXPECT_EQ(refusal(), 3017);
   launch().exportIndex = 2;
   launch().executable = 1;
