@@ -6,9 +6,13 @@
 
 namespace levin::cuda::templates {
 
+const KernelTemplate &attention();
+const KernelTemplate &expertGemv();
 const KernelTemplate &gemm();
 const KernelTemplate &gemmSimt();
+const KernelTemplate &gemv();
 const KernelTemplate &lightning();
+const KernelTemplate &route();
 
 } // namespace levin::cuda::templates
 
