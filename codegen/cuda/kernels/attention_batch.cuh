@@ -48,7 +48,12 @@ __device__ __forceinline__ Sequence sequenceAt(const Batch &batch, int s) {
   int last = min(max(batch.starts[s + 1], 0), batch.tokens);
   return {first, max(last - first, 0), min(max(batch.past[s], 0), 1 << 30)};
 }
-/// The page of block `block` of sequence s.
+/// Whether block `block` of sequence s has a page: nothing is stored where it has none.
+__device__ __forceinline__ bool hasPage(const Batch &batch, int s, int block) {
+  int page = batch.pages[static_cast<int64_t>(s) * batch.blocks + block];
+  return page >= 0 && page < batch.poolPages;
+}
+/// The page of block `block` of sequence s, or another one if it has none.
 __device__ __forceinline__ int pageAt(const Batch &batch, int s, int block) {
   return min(max(batch.pages[static_cast<int64_t>(s) * batch.blocks + block], 0),
              batch.poolPages - 1);

@@ -90,7 +90,7 @@ storeRow(const Batch &batch, int s, const Sequence &rows, int row, int firstGrou
     if (table != nullptr)
       table[t * half + j] = turns[j];
   }
-  if (position >= batch.capacity())
+  if (position >= batch.capacity() || !hasPage(batch, s, position / pageRows))
     return;
   __syncthreads();
   int64_t page = pageAt(batch, s, position / pageRows);

@@ -205,6 +205,7 @@ __device__ __forceinline__ void DecodeWorker<Shape>::storeFresh(const Segment &s
   constexpr int half = Shape::width / 2;
   const Turn *turns = at<Turn>(Layout::turnOffset);
   int position = segment.rows.past;
+  bool stored = hasPage(batch, segment.sequence, position / pageRows);
   int64_t row =
       static_cast<int64_t>(pageAt(batch, segment.sequence, position / pageRows)) * Shape::groups +
       segment.group;
@@ -223,8 +224,12 @@ __device__ __forceinline__ void DecodeWorker<Shape>::storeFresh(const Segment &s
       Turn turn = turns[upper ? channel - half : channel];
       turned = turned * turn.cosine + (upper ? other : -other) * turn.sine;
     }
-    fresh[channel] = keys[row * size + channel] = fromFloat<Page>(turned);
-    fresh[size + channel] = values[row * size + channel] = fromFloat<Page>(toFloat(value[channel]));
+    fresh[channel] = fromFloat<Page>(turned);
+    fresh[size + channel] = fromFloat<Page>(toFloat(value[channel]));
+    if (stored) {
+      keys[row * size + channel] = fresh[channel];
+      values[row * size + channel] = fresh[size + channel];
+    }
   }
 }
 
