@@ -1,6 +1,8 @@
 #include "tools/levin-compile/Driver.h"
 
 #include "codegen/artifact/ArtifactBuilder.h"
+#include "codegen/cuda/CudaCodegen.h"
+#include "codegen/cuda/Passes.h"
 #include "codegen/host/HostCodegen.h"
 #include "codegen/host/Passes.h"
 #include "dialects/Dialects.h"
@@ -49,6 +51,9 @@ private:
   Status plan();
   Status readWeights();
   Status generateCode();
+  Status generateHost(mlir::ModuleOp kernels);
+  Status generateCuda(mlir::ModuleOp kernels);
+  std::string targetNames() const;
   Status writeOutput();
   Status emitIr();
   PlanChoices choices();
@@ -64,14 +69,14 @@ private:
   std::optional<mlir::MLIRContext> context;
   std::optional<Diagnostics> diagnostics;
   std::optional<PassRunner> passes;
-  std::vector<host::HostTarget> targets;
+  Targets targets;
   Input input;
   StateExtents extents;
   pipelines::TargetOptions host;
   uint64_t maxContext = 0;
   PlanReport report;
   artifact::WeightIndex weights;
-  host::HostModule code;
+  std::vector<artifact::CompiledExecutable> code;
 };
 
 Status Driver::prepareContext() {
@@ -80,6 +85,7 @@ Status Driver::prepareContext() {
   mlir::registerAllExtensions(registry);
   registerLevinDialects(registry);
   host::registerHostCodegen(registry);
+  cuda::registerCudaCodegen(registry);
   registerLevinPasses();
   for (const std::string &plugin : options.plugins)
     LEVIN_RETURN_IF_ERROR(tool::loadPlugin(plugin, tool::PluginKind::Levin, registry));
@@ -213,7 +219,8 @@ PlanChoices Driver::choices() {
 }
 
 Status Driver::plan() {
-  report.machineBytes = options.memory.value_or(hal::machineMemory());
+  report.machineBytes =
+      options.memory.value_or(targets.cuda ? targets.cuda->memoryBytes : hal::machineMemory());
   if (extents.hasStep) {
     report.slots = static_cast<uint64_t>(host.slots);
     report.maxContext = maxContext;
@@ -230,66 +237,89 @@ Status Driver::readWeights() {
 }
 
 // Remarks how a kernel was made; whether a template made it.
-bool remarkOn(mlir::func::FuncOp function, const host::HostKernel &kernel) {
+bool remarkOn(mlir::func::FuncOp function, const artifact::CompiledKernel &kernel) {
   auto options = mlir::remark::RemarkOpts::name("Kernel").category("codegen");
+  const std::string &name = kernel.exported.name;
   if (kernel.method == "tiled" || kernel.method == "plain") {
-    mlir::remark::missed(function.getLoc(), options)
-        << fmt::format("kernel '{}' matches no template; its definition is compiled ({})",
-                       kernel.name, kernel.method);
+    mlir::remark::missed(function.getLoc(), options) << fmt::format(
+        "kernel '{}' matches no template; its definition is compiled ({})", name, kernel.method);
     return false;
   }
   mlir::remark::passed(function.getLoc(), options)
-      << fmt::format("kernel '{}' is made by the template {}", kernel.name, kernel.method);
+      << fmt::format("kernel '{}' is made by the template {}", name, kernel.method);
   return true;
 }
 
-Status Driver::generateCode() {
+std::string Driver::targetNames() const {
+  std::string names = targets.cuda ? targets.cuda->name : "";
+  for (const host::HostTarget &target : targets.host)
+    names += (names.empty() ? "" : ", ") + target.name;
+  return names;
+}
+
+Status Driver::generateHost(mlir::ModuleOp kernels) {
   host::HostCodegenOptions codegen;
   codegen.templates = options.kernels == "auto";
   codegen.keepIr = !options.dumpPhases.empty();
   codegen.progress = [&](size_t done, size_t) { progress.update(done); };
-  auto kernels = input.module->lookupSymbol<mlir::ModuleOp>("kernels");
-  if (!kernels)
-    return {}; // functions that only return what they are given
   if (host::findHostLinker().empty())
     return makeError(ErrorCode::ToolMissing, "the linker ld.lld is not installed")
         .note("fix", "install the Debian package lld-22, or name a linker in LEVIN_LINKER");
-  auto all = kernels.getOps<mlir::func::FuncOp>();
-  uint64_t count = static_cast<uint64_t>(std::distance(all.begin(), all.end()));
-  progress.begin("codegen", count * targets.size());
-  auto made = host::compileKernels(kernels, targets, codegen);
+  auto made = host::compileKernels(kernels, targets.host, codegen);
   if (mlir::failed(made))
     return diagnostics->take(ErrorCode::PassFailed, "code generation failed")
         .note("phase", "codegen");
-  code = std::move(*made);
-  LEVIN_RETURN_IF_ERROR(artifact::setLaunchGrids(*input.module, code));
+  code.push_back(artifact::compiledCodeOf(std::move(*made)));
+  return {};
+}
+
+Status Driver::generateCuda(mlir::ModuleOp kernels) {
+  LEVIN_ASSIGN_OR_RETURN(cuda::CudaToolkit toolkit, cuda::findCudaToolkit());
+  cuda::CudaCodegenOptions codegen;
+  codegen.templates = options.kernels == "auto";
+  codegen.keepIr = !options.dumpPhases.empty();
+  codegen.threads = static_cast<unsigned>(options.threads);
+  codegen.progress = [&](size_t done, size_t) { progress.update(done); };
+  auto made = cuda::compileKernels(kernels, *targets.cuda, toolkit, codegen);
+  if (mlir::failed(made))
+    return diagnostics->take(ErrorCode::PassFailed, "code generation failed")
+        .note("phase", "codegen");
+  code = artifact::compiledCodeOf(std::move(*made), *targets.cuda);
+  return {};
+}
+
+Status Driver::generateCode() {
+  auto kernels = input.module->lookupSymbol<mlir::ModuleOp>("kernels");
+  if (!kernels)
+    return {}; // functions that only return what they are given
+  auto all = kernels.getOps<mlir::func::FuncOp>();
+  uint64_t count = static_cast<uint64_t>(std::distance(all.begin(), all.end()));
+  progress.begin("codegen", count * std::max<size_t>(targets.host.size(), 1));
+  LEVIN_RETURN_IF_ERROR(targets.cuda ? generateCuda(kernels) : generateHost(kernels));
+  const std::vector<artifact::CompiledKernel> &made = code.front().kernels;
+  LEVIN_RETURN_IF_ERROR(artifact::setLaunchGrids(*input.module, code.front()));
   uint64_t templates = 0;
-  for (auto [function, kernel] : llvm::zip(all, code.kernels)) {
-    LEVIN_RETURN_IF_ERROR(passes->dump("5-codegen/" + kernel.name + ".mlir", kernel.ir));
+  for (auto [function, kernel] : llvm::zip(all, made)) {
+    LEVIN_RETURN_IF_ERROR(passes->dump("5-codegen/" + kernel.exported.name + ".mlir", kernel.ir));
     templates += remarkOn(function, kernel);
   }
-  std::string names;
-  for (const host::HostTarget &target : targets)
-    names += (names.empty() ? "" : ", ") + target.name;
   progress.end(
-      fmt::format("{} kernels, {} from templates, for {}", code.kernels.size(), templates, names));
+      fmt::format("{} kernels, {} from templates, for {}", made.size(), templates, targetNames()));
   return {};
 }
 
 // What changes the artifact, without paths.
 std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const {
   std::vector<std::pair<std::string, std::string>> list;
-  std::string buckets, names;
+  std::string buckets;
   for (const pipelines::Bucket &bucket : host.buckets)
     buckets += (buckets.empty() ? "" : ",") + textOf(bucket);
-  for (const host::HostTarget &target : targets)
-    names += (names.empty() ? "" : ",") + target.name;
   if (extents.hasStep) {
     list.push_back({"buckets", buckets});
     list.push_back({"slots", std::to_string(host.slots)});
     list.push_back({"max-context", std::to_string(maxContext)});
   }
-  list.push_back({"target", names});
+  list.push_back({"target", targetNames()});
   list.push_back({"dtype", options.dtype});
   list.push_back({"activations", host.activations});
   list.push_back({"kernels", options.kernels});
@@ -303,7 +333,7 @@ std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const
 Status Driver::writeOutput() {
   artifact::ArtifactInput parts;
   parts.module = *input.module;
-  parts.code = &code;
+  parts.code = std::move(code);
   parts.weights = &weights;
   for (const auto &[name, path] : input.assets) {
     LEVIN_ASSIGN_OR_RETURN(std::string content,
@@ -353,6 +383,8 @@ Status Driver::emitIr() {
 
 Status Driver::run() {
   LEVIN_ASSIGN_OR_RETURN(targets, parseTargets(options.targets));
+  if (targets.cuda)
+    host.target = pipelines::Target::Cuda;
   LEVIN_RETURN_IF_ERROR(prepareContext());
   if (options.printPipeline) {
     host.buckets = defaultBuckets(options.slots);

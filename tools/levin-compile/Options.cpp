@@ -89,27 +89,49 @@ std::vector<Bucket> defaultBuckets(uint64_t slots) {
   return buckets;
 }
 
-Result<std::vector<host::HostTarget>> parseTargets(std::string_view text) {
-  std::vector<std::string> known = {"host"};
+// Names of targets: "host" and "cuda" stand for the best one.
+static std::vector<std::string> targetNames() {
+  std::vector<std::string> names = {"host"};
   for (const host::HostTarget &target : host::hostTargets())
-    known.push_back(target.name);
-  std::vector<host::HostTarget> targets;
-  for (const std::string &name : split(text, ',')) {
+    names.push_back(target.name);
+  names.push_back("cuda");
+  for (const cuda::CudaTarget &target : cuda::cudaTargets())
+    names.push_back(target.name);
+  return names;
+}
+
+static Status unknownTarget(const std::string &name) {
+  std::vector<std::string> known = targetNames();
+  Status status = makeError(ErrorCode::UnknownTarget, "the target '{}' is unknown", name)
+                      .note("need", fmt::format("{}", fmt::join(known, ", ")));
+  if (auto nearest = didYouMean(name, known))
+    status.note("fix", *nearest);
+  return status;
+}
+
+Result<Targets> parseTargets(std::string_view text) {
+  Targets targets;
+  std::vector<std::string> names = split(text, ',');
+  for (const std::string &name : names) {
+    if (auto gpu = cuda::lookupCudaTarget(name)) {
+      if (names.size() > 1)
+        return makeError(ErrorCode::OptionValue, "an artifact is for processors or for one GPU")
+            .note("have", std::string(text))
+            .note("fix", fmt::format("compile twice: --target {} alone", name));
+      targets.cuda = *gpu;
+      continue;
+    }
     auto target = name == "host" ? host::nativeHostTarget() : host::lookupHostTarget(name);
     if (!target && name == "host")
-      return makeError(ErrorCode::UnknownTarget, "no target of this build runs on this machine")
-          .note("need", fmt::format("one of {}", fmt::join(known.begin() + 1, known.end(), ", ")))
+      return makeError(ErrorCode::UnknownTarget,
+                       "no host target of this build runs on this machine")
+          .note("need", fmt::format("{}", fmt::join(targetNames(), ", ")))
           .note("fix", "name the target of another machine with --target");
-    if (!target) {
-      Status status = makeError(ErrorCode::UnknownTarget, "the target '{}' is unknown", name)
-                          .note("need", fmt::format("{}", fmt::join(known, ", ")));
-      if (auto nearest = didYouMean(name, known))
-        status.note("fix", *nearest);
-      return status;
-    }
+    if (!target)
+      return unknownTarget(name);
     auto same = [&](const host::HostTarget &other) { return other.name == target->name; };
-    if (std::none_of(targets.begin(), targets.end(), same))
-      targets.push_back(*target);
+    if (std::none_of(targets.host.begin(), targets.host.end(), same))
+      targets.host.push_back(*target);
   }
   return targets;
 }

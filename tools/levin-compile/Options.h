@@ -2,6 +2,7 @@
 #ifndef LEVIN_TOOLS_LEVINCOMPILE_OPTIONS_H
 #define LEVIN_TOOLS_LEVINCOMPILE_OPTIONS_H
 
+#include "codegen/cuda/CudaTarget.h"
 #include "codegen/host/HostTarget.h"
 #include "passes/pipelines/Pipelines.h"
 #include "runtime/base/Status.h"
@@ -56,8 +57,15 @@ Result<std::vector<pipelines::Bucket>> parseBuckets(std::string_view text, uint6
 /// The default buckets with no more sequences than `slots`, each once.
 std::vector<pipelines::Bucket> defaultBuckets(uint64_t slots);
 
-/// Parses "host,host-x86_64-v3": "host" is the best target of this machine.  LV2006.
-Result<std::vector<host::HostTarget>> parseTargets(std::string_view text);
+/// What an artifact is compiled for: processors, or a GPU.
+struct Targets {
+  std::vector<host::HostTarget> host;
+  std::optional<cuda::CudaTarget> cuda; // then there is no other
+};
+
+/// Parses "host,host-x86_64-v3" or "cuda": "host" is the best target of this machine, "cuda" the
+/// most capable GPU.  LV2006; LV2002 for a mixture of both.
+Result<Targets> parseTargets(std::string_view text);
 
 /// Sets in which types matrices and values between kernels are stored, as asked for or as suits the
 /// target.

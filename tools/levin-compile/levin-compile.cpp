@@ -33,9 +33,11 @@ static void addInput(tool::Command &command, compile::Options &options) {
 
 static void addModel(tool::Command &command, compile::Options &options) {
   command.group("What to compile for");
-  command.option("--target", &options.targets,
-                 "Processors, separated by commas: host is the best target of this machine.",
-                 {.value = "NAME,.."});
+  command.option(
+      "--target", &options.targets,
+      "Processors, separated by commas, or a GPU: host is the best target of this machine, "
+      "cuda the most capable GPU.",
+      {.value = "NAME,.."});
   command.option("--buckets", &options.buckets,
                  "Sizes of a step, TOKENS[xSEQUENCES[xROWS]] each; ROWS is how many tokens' logits "
                  "a step may give. Default: 1,4x4,16x16,64x16,256x16,256x1x256, with no more "
@@ -57,7 +59,8 @@ static void addModel(tool::Command &command, compile::Options &options) {
                  "generic compiles every op's definition and uses no hand-written kernel.",
                  {.value = "KIND", .choices = {"auto", "generic"}});
   command.option("--memory", &options.memory,
-                 "Memory of the machine that will run it, in bytes (16G). Default: this machine's.",
+                 "Memory of the machine or card that will run it, in bytes (16G). Default: this "
+                 "machine's, or that of the GPU that --target names.",
                  {.value = "SIZE", .min = 1});
   command.option("--plan-only", &options.planOnly,
                  "Prints the memory plan and stops; needs no weight files.");
