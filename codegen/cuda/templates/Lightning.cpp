@@ -28,7 +28,8 @@ static constexpr int64_t mostSequences = 1024;
 static constexpr int64_t enoughBlocks = 44;
 static constexpr int64_t mostSegments = 8;
 static constexpr int64_t chunkRows = 64, segmentChunks = 8; // as in lightning_work.cuh
-static constexpr int64_t decodeColumns = 32;
+// Decode on fewer CTAs than this takes as long as it does on half as many columns each.
+static constexpr int64_t busyBlocks = 120;
 
 namespace {
 /// Row t of head h begins at element t * row + h * head + offset of a binding.
@@ -45,6 +46,17 @@ struct LightningGroup {
   DType input = DType::Invalid, result = DType::Invalid;
 
   bool decodes() const { return size % 32 == 0; }
+  /// Of the state, that a CTA of decode has: wide ones are read fastest.
+  int64_t decodeColumns() const {
+    int64_t columns = 128;
+    auto tooWide = [&] {
+      return size % columns != 0 || size * columns > 16384 ||
+             sequences * heads * (size / columns) < busyBlocks;
+    };
+    while (columns > 32 && tooWide())
+      columns /= 2;
+    return columns;
+  }
   int64_t halves() const { return size / 64; }
   /// Tensor cores and the copy engine.
   bool prefills() const {
@@ -278,14 +290,15 @@ artifact::TensorMap PlanBuilder::map(unsigned binding, int64_t columns) const {
 }
 
 DeviceLaunch &PlanBuilder::addDecode(int64_t longest) {
-  uint32_t threads = static_cast<uint32_t>(g.size * decodeColumns / 32);
+  int64_t columns = g.decodeColumns();
+  uint32_t threads = static_cast<uint32_t>(g.size * columns / 32);
   DeviceLaunch &launch = add("decode", std::to_string(threads), {},
                              "int64_t tokens, int64_t slotCount, int64_t longest",
                              arguments() + llvm::formatv("  levin::kernels::lightningDecode<{0}, "
                                                          "{1}>(arguments, longest);\n",
-                                                         g.size, decodeColumns)
+                                                         g.size, columns)
                                                .str());
-  launch.grid = {uint32_t(g.size / decodeColumns), uint32_t(g.heads), uint32_t(g.sequences)};
+  launch.grid = {uint32_t(g.size / columns), uint32_t(g.heads), uint32_t(g.sequences)};
   launch.block = {threads, 1, 1};
   launch.scalars = {g.tokens, g.slotCount, longest};
   return launch;
