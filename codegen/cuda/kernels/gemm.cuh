@@ -25,10 +25,12 @@ namespace levin::kernels {
 ///   Cluster    1 or 2
 ///   SplitK     the two warpgroups share 64 rows of weights and take turns along k; for products
 ///              with too few rows to fill the card (one product, MaxTokens <= 64)
-template <int Products, int MaxTokens, int Cluster, bool SplitK> struct GemmShape {
+///   Parts      bf16 numbers whose sum is one element of the tokens; 3 make a float32
+template <int Products, int MaxTokens, int Cluster, bool SplitK, int Parts = 1> struct GemmShape {
   static_assert(Products == 1 || (Products == 2 && !SplitK));
-  static_assert(!SplitK || MaxTokens <= 64);
+  static_assert(!SplitK || (MaxTokens <= 64 && Parts == 1));
   static constexpr int products = Products, maxTokens = MaxTokens, cluster = Cluster;
+  static constexpr int parts = Parts;
   static constexpr bool splitK = SplitK;
   static constexpr int threads = 384;
   static constexpr int depth = SplitK ? 128 : 64;       // of a stage, along k
@@ -36,7 +38,7 @@ template <int Products, int MaxTokens, int Cluster, bool SplitK> struct GemmShap
   static constexpr int columns = weightRows / Products; // of the result, for one CTA
   static constexpr int weightBytes = 128 * 128;
   static constexpr int tokenPanel = MaxTokens * 128; // bytes of 64 elements of k of all tokens
-  static constexpr int stageBytes = weightBytes + (SplitK ? 2 : 1) * tokenPanel;
+  static constexpr int stageBytes = weightBytes + (SplitK ? 2 : Parts) * tokenPanel;
   static constexpr int tokenBox = MaxTokens < 32 ? MaxTokens : 32;  // tokens of one copy
   static constexpr int weightBox = Products == 2 ? 32 : weightRows; // rows of one copy
   static constexpr int chunk = tokenBox; // tokens whose sums are in shared memory at a time
@@ -46,6 +48,7 @@ template <int Products, int MaxTokens, int Cluster, bool SplitK> struct GemmShap
   static constexpr int sharedLimit = 232448;
   static constexpr int fitting = (sharedLimit - barrierBytes - stagingBytes) / stageBytes;
   static constexpr int stages = fitting < 12 ? fitting : 12;
+  static_assert(stages >= 3);
   static constexpr int sharedBytes = stages * stageBytes + stagingBytes + barrierBytes;
 };
 
@@ -138,11 +141,11 @@ template <class Shape> struct GemmShared {
 template <class Shape>
 __device__ __forceinline__ void gemmLoadTile(const CUtensorMap *const (&weights)[2],
                                              const CUtensorMap *tokens, const GemmTile &tile,
-                                             int steps, int cta, GemmShared<Shape> shared,
+                                             int rows, int steps, int cta, GemmShared<Shape> shared,
                                              sm90::RingPosition<Shape::stages> &position) {
   constexpr int box = Shape::tokenBox, panels = Shape::depth / 64;
   const int boxes = (tile.tokens + box - 1) / box;
-  const uint32_t bytes = Shape::weightBytes + panels * boxes * box * 128;
+  const uint32_t bytes = Shape::weightBytes + Shape::parts * panels * boxes * box * 128;
   const int column = (tile.block * Shape::cluster + cta) * Shape::columns;
   for (int step = 0; step < steps; ++step) {
     sm90::wait(shared.empty(position.stage), position.parity ^ 1);
@@ -162,10 +165,11 @@ __device__ __forceinline__ void gemmLoadTile(const CUtensorMap *const (&weights)
       }
     target = shared.tokens(position.stage);
     for (int i = cta; i < boxes; i += Shape::cluster)
-#pragma unroll
-      for (int panel = 0; panel < panels; ++panel) {
+#pragma unroll(Shape::splitK ? 2 : 1)
+      for (int panel = 0; panel < panels * Shape::parts; ++panel) {
         const uint32_t to = target + panel * Shape::tokenPanel + i * (box * 128);
-        const int k = step * Shape::depth + panel * 64, row = tile.row + i * box;
+        const int k = step * Shape::depth + (Shape::splitK ? panel * 64 : 0);
+        const int row = tile.row + i * box + (Shape::splitK ? 0 : panel * rows);
         if constexpr (Shape::cluster == 2)
           sm90::load2DMulticast(to, tokens, full, 3, k, row);
         else
@@ -200,8 +204,9 @@ __device__ __forceinline__ void gemmMultiply(float (&sums)[Shape::maxTokens / 2]
                                          (Shape::splitK ? group * Shape::tokenPanel : 0));
     sm90::wgmmaFence();
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
-      sm90::wgmma<Tokens>(d, sm90::advance(a, 32 * i), sm90::advance(b, 32 * i), step + i > 0);
+    for (int i = 0; i < 4 * Shape::parts; ++i)
+      sm90::wgmma<Tokens>(d, sm90::advance(a, i % 4 * 32),
+                          sm90::advance(b, i / 4 * Shape::tokenPanel + i % 4 * 32), step + i > 0);
     sm90::wgmmaCommit();
     if (step > 0) {
       sm90::wgmmaWait<1>();
@@ -315,7 +320,7 @@ __device__ __forceinline__ void gemmFinish(const float (&sums)[Shape::maxTokens 
 /// grid is a multiple of the cluster, with Shape::sharedBytes of dynamic shared memory.
 ///   weights  bf16 [experts, n, k] as 3 dimensions, boxes of 64 x Shape::weightBox, 128-byte
 ///            swizzle; the second one is that of the second product, or the first again
-///   tokens   bf16 [rows, k], boxes of 64 x Shape::tokenBox, 128-byte swizzle
+///   tokens   bf16 [parts x rows, k], boxes of 64 x Shape::tokenBox, 128-byte swizzle
 template <class Shape, class F>
 __device__ __forceinline__ void gemm(const CUtensorMap *firstWeights,
                                      const CUtensorMap *secondWeights, const CUtensorMap *tokens,
@@ -349,7 +354,8 @@ __device__ __forceinline__ void gemm(const CUtensorMap *firstWeights,
       const CUtensorMap *const weights[2] = {firstWeights, secondWeights};
       detail::GemmTiles<Shape> tiles(problem);
       while (tiles.take(tile))
-        detail::gemmLoadTile<Shape>(weights, tokens, tile, steps, cta, shared, position);
+        detail::gemmLoadTile<Shape>(weights, tokens, tile, problem.rows, steps, cta, shared,
+                                    position);
     }
     __syncwarp();
   } else {
@@ -385,6 +391,33 @@ __device__ __forceinline__ void gemmDispatch(const void *tokens, const int *plac
       const int place = places[int64_t(token) * choices + c];
       if (place >= 0 && place < rows)
         to[int64_t(place) * width + i] = value;
+    }
+  }
+}
+
+/// Takes float32 tokens apart into three bf16 numbers that add up to them: [3][rows, k].  With
+/// `places`, token t becomes the rows places[t, c] that are not negative.  One block a token.
+__device__ __forceinline__ void gemmSplit(const float *tokens, const int *places,
+                                          __nv_bfloat16 *parts, int choices, int k, int rows) {
+  sm90::gridWait();
+  sm90::gridLaunch();
+  const int token = static_cast<int>(blockIdx.x);
+  for (int i = threadIdx.x; i < k; i += blockDim.x) {
+    float rest = tokens[int64_t(token) * k + i];
+    __nv_bfloat16 part[3];
+#pragma unroll
+    for (int p = 0; p < 3; ++p) {
+      part[p] = __float2bfloat16_rn(rest);
+      // Infinities and NaN have no rest.
+      rest = fabsf(__bfloat162float(part[p])) < INFINITY ? rest - __bfloat162float(part[p]) : 0.0f;
+    }
+    for (int c = 0; c < choices; ++c) {
+      const int place = places ? places[int64_t(token) * choices + c] : token;
+      if (place < 0 || place >= rows)
+        continue;
+#pragma unroll
+      for (int p = 0; p < 3; ++p)
+        parts[(int64_t(p) * rows + place) * k + i] = part[p];
     }
   }
 }

@@ -97,7 +97,8 @@ static void launch(const Arguments &a, const Tail<F> &tail, int tileTokens,
   std::vector<uint32_t> box{64, uint32_t(Shape::weightBox), 1};
   CUtensorMap first = tensorMap(a.first, {k, n, experts}, box),
               second = tensorMap(a.second, {k, n, experts}, box),
-              tokens = tensorMap(a.tokens, {k, rows}, {64, uint32_t(Shape::tokenBox)});
+              tokens =
+                  tensorMap(a.tokens, {k, Shape::parts * rows}, {64, uint32_t(Shape::tokenBox)});
   auto *kernel = product<Shape, F>;
   CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                   Shape::sharedBytes));
@@ -118,7 +119,9 @@ static void launch(const Arguments &a, const Tail<F> &tail, int tileTokens,
 //===- Conformance --------------------------------------------------------------------------===//
 
 /// Sums in float64 of one (row, column) for each warp, and the expert of the row (-1 for none).
-__global__ void reference(Arguments a, const int2 *places, int count, double *sums, int *owners) {
+template <class T>
+__global__ void reference(Arguments a, const T *tokens, const int2 *places, int count, double *sums,
+                          int *owners) {
   int warp = static_cast<int>((blockIdx.x * blockDim.x + threadIdx.x) / 32);
   int lane = threadIdx.x % 32;
   if (warp >= count)
@@ -130,7 +133,7 @@ __global__ void reference(Arguments a, const int2 *places, int count, double *su
   double first = 0, second = 0;
   for (int i = lane; expert >= 0 && i < a.k; i += 32) {
     size_t at = (size_t(expert) * a.n + column) * a.k + i;
-    double x = __bfloat162float(a.tokens[size_t(row) * a.k + i]);
+    double x = widen(tokens[size_t(row) * a.k + i]);
     first += x * double(__bfloat162float(a.first[at]));
     second += x * double(__bfloat162float(a.second[at]));
   }
@@ -145,6 +148,10 @@ __global__ void reference(Arguments a, const int2 *places, int count, double *su
   }
 }
 
+__global__ void split(const float *tokens, Bf16 *parts, int k, int rows) {
+  gemmSplit(tokens, nullptr, parts, 1, k, rows);
+}
+
 static int failures = 0;
 
 template <class Shape, class F>
@@ -156,9 +163,10 @@ static void check(const char *name, int rows, int n, int k, std::vector<int> siz
   for (int size : sizes)
     offsets.push_back(offsets.back() + size);
   Buffer<int> offsetBuffer(offsets);
-  Buffer<Bf16> tokens(size_t(rows) * k), first(size_t(experts) * n * k),
+  using Token = std::conditional_t<Shape::parts == 3, float, Bf16>;
+  Buffer<Token> tokens(randomValues<Token>(size_t(rows) * k, 1.0, generator));
+  Buffer<Bf16> parts(Shape::parts == 3 ? 3 * size_t(rows) * k : 0), first(size_t(experts) * n * k),
       second(size_t(experts) * n * k), tile(size_t(rows) * n);
-  fillRandom(tokens, 1.0f, generator());
   fillRandom(first, 1.0f / std::sqrt(float(k)), generator());
   fillRandom(second, 1.0f / std::sqrt(float(k)), generator());
   fillRandom(tile, 1.0f, generator());
@@ -167,20 +175,20 @@ static void check(const char *name, int rows, int n, int k, std::vector<int> siz
   constexpr size_t guard = 64;
   Buffer<Bf16> out(size_t(rows) * n + 2 * guard), again(out.size());
   Buffer<float> wide(out.size());
-  Arguments a{tokens.data(),
-              first.data(),
-              second.data(),
-              sizes.empty() ? nullptr : offsetBuffer.data(),
-              experts,
-              rows,
-              n,
-              k};
+  const int *where = sizes.empty() ? nullptr : offsetBuffer.data();
+  Arguments a{nullptr, first.data(), second.data(), where, experts, rows, n, k};
   Tail<F> tail{};
   tail.results[0] = out.data() + guard;
   if constexpr (F::operandCount == 2) {
     tail.operands[0] = tile.data();
     tail.operands[1] = column.data();
     tail.results[1] = wide.data() + guard;
+  }
+  if constexpr (Shape::parts == 3) {
+    split<<<rows, 256>>>(tokens.data(), parts.data(), k, rows);
+    a.tokens = parts.data();
+  } else {
+    a.tokens = tokens.data();
   }
   launch<Shape, F>(a, tail, tileTokens);
   CHECK_CUDA(cudaDeviceSynchronize());
@@ -202,8 +210,9 @@ static void check(const char *name, int rows, int n, int k, std::vector<int> siz
   Buffer<int2> placeBuffer(places);
   Buffer<double> sumBuffer(2 * places.size());
   Buffer<int> ownerBuffer(places.size());
-  reference<<<unsigned((places.size() + 3) / 4), 128>>>(a, placeBuffer.data(), int(places.size()),
-                                                        sumBuffer.data(), ownerBuffer.data());
+  reference<<<unsigned((places.size() + 3) / 4), 128>>>(a, tokens.data(), placeBuffer.data(),
+                                                        int(places.size()), sumBuffer.data(),
+                                                        ownerBuffer.data());
   CHECK_CUDA(cudaDeviceSynchronize());
   std::vector<double> sums = sumBuffer.get();
   std::vector<int> owners = ownerBuffer.get();
@@ -292,6 +301,10 @@ static void checkAll() {
   checkPair<64, 1>("pair 64");
   checkPair<128, 2>("pair 128 cluster");
   checkPair<256, 2>("pair 256 cluster");
+  check<GemmShape<1, 32, 1, false, 3>, Residual>("float 32", 33, 264, 1000, {}, 32);
+  check<GemmShape<1, 64, 1, false, 3>, Residual>("float 64", 130, 1032, 6144, {}, 64);
+  check<GemmShape<1, 128, 2, false, 3>, Residual>("float 128", 300, 264, 200, {}, 128);
+  check<GemmShape<2, 128, 2, false, 3>, Swiglu>("float pair 128", 300, 264, 200, {170, 0, 90}, 128);
   for (int rows : {1, 16, 17, 64, 130}) {
     check<GemmShape<1, 16, 1, true>, Residual>("split 16", rows, 328, 1000, {}, 16);
     check<GemmShape<1, 32, 1, true>, Residual>("split 32", rows, 328, 136, {}, 32);
@@ -315,7 +328,7 @@ static void time(const char *name, const Arguments &a, int tokenRows, int tileTo
       touched += offsets[e + 1] > offsets[e];
   }
   // Dense weights alternate between copies, so that none is still in L2.
-  size_t copy = 0, copies = a.offsets ? 1 : 8;
+  size_t copy = 0, copies = a.offsets || a.n > 100000 ? 1 : 8;
   auto run = [&] {
     Arguments moved = a;
     moved.first += copy * a.n * a.k;
@@ -408,6 +421,21 @@ static void timeDense(Weights &weights, Buffer<Bf16> &tokens) {
     }
 }
 
+/// Float32 tokens, already in parts.
+static void timeFloat(Weights &weights, Buffer<Bf16> &tokens) {
+  const Bf16 *w = weights.buffer.data();
+  for (int rows : {32, 64, 1024}) {
+    Arguments a{tokens.data(), w, w, nullptr, 1, rows, 200064, 6144};
+    std::printf("float32 tokens, %d x %d x %d\n", rows, a.n, a.k);
+    if (rows <= 32)
+      time<GemmShape<1, 32, 1, false, 3>, Plain>("  32", a, rows, 32);
+    if (rows <= 64)
+      time<GemmShape<1, 64, 1, false, 3>, Plain>("  64", a, rows, 64);
+    if (rows > 64)
+      time<GemmShape<1, 128, 2, false, 3>, Plain>("  128 cluster", a, rows, 128);
+  }
+}
+
 int main(int argc, char **argv) {
   cudaDeviceProp properties;
   CHECK_CUDA(cudaGetDeviceProperties(&properties, 0));
@@ -429,6 +457,7 @@ int main(int argc, char **argv) {
     fillRandom(tokens, 1.0f, 5);
     timeGrouped(weights, tokens);
     timeDense(weights, tokens);
+    timeFloat(weights, tokens);
   }
   return failures != 0;
 }
