@@ -18,7 +18,8 @@ template <int D> struct LightningPlainShape {
   static constexpr int warps = D <= 8 ? 1 : D <= 16 ? 2 : 4;
   static constexpr int threads = 32 * warps, columns = 8 * warps;
   static constexpr int blocks = (D + columns - 1) / columns;
-  static constexpr int rows = (D + 31) / 32 * 4, stride = rows + 4, batch = 8;
+  static constexpr int rows = (D + 31) / 32 * 4, stride = rows + 4;
+  static constexpr int batch = D > 128 ? 4 : 8;
 };
 
 /// Grid: (LightningPlainShape::blocks, heads, sequences).  Sequences of fewer than `shortest` rows

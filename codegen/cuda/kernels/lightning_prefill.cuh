@@ -29,8 +29,9 @@ template <int D, int Stages = D == 128 ? 3 : 4> struct LightningPrefillShape {
   static_assert(D == 64 || D == 128);
 
   /// Dynamic shared memory for a batch of `sequences`.
-  static constexpr int bytes(int64_t sequences) {
-    return 1024 + order + 4 * lightning::WorkList<halves>::words(static_cast<int>(sequences));
+  static constexpr int fixedBytes = 1024 + order + lightning::WorkList<halves>::fixedBytes;
+  static constexpr int bytes(int sequences) {
+    return fixedBytes + lightning::WorkList<halves>::bytesOfSequence * sequences;
   }
 };
 

@@ -15,8 +15,9 @@ template <int D> struct LightningSegmentsShape {
   static constexpr int order = barriers + 2 * stages * 8;
 
   /// Dynamic shared memory for a batch of `sequences`.
-  static constexpr int bytes(int64_t sequences) {
-    return 1024 + order + 4 * lightning::WorkList<halves>::words(static_cast<int>(sequences));
+  static constexpr int fixedBytes = 1024 + order + lightning::WorkList<halves>::fixedBytes;
+  static constexpr int bytes(int sequences) {
+    return fixedBytes + lightning::WorkList<halves>::bytesOfSequence * sequences;
   }
 };
 

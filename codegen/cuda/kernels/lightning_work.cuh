@@ -46,8 +46,8 @@ struct Work {
 /// The sequences of a step, the longest first; `columns` CTAs share a head.
 template <int Columns> class WorkList {
 public:
-  /// 32-bit words of shared memory.
-  static constexpr int words(int sequences) { return 2 * sequences + 4; }
+  // Shared memory.
+  static constexpr int fixedBytes = 16, bytesOfSequence = 8;
 
   __device__ __forceinline__ WorkList(const LightningPrefillArguments &arguments, int *shared)
       : a(arguments), order(shared) {}

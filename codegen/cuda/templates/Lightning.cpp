@@ -329,37 +329,42 @@ void PlanBuilder::persist(DeviceLaunch &launch) const {
 void PlanBuilder::addPrefill(int64_t shortest) {
   std::string scalars = "int64_t tokens, int64_t slotCount, int64_t sequences, int64_t shortest";
   auto mapOf = [&](const HeadView &view) { return map(view.argument, view.row); };
-  // As LightningSegmentsShape and LightningPrefillShape: 1024 bytes of alignment, tiles of 8 KiB,
+  // As the shapes of the kernels, which are held to it: 1024 bytes of alignment, tiles of 8 KiB,
   // tables, barriers, lists.
-  uint32_t tile = chunkRows * 128, lists = static_cast<uint32_t>(4 * (2 * g.sequences + 4));
-  uint32_t halves = static_cast<uint32_t>(g.halves());
+  const uint32_t tile = chunkRows * 128, lists = static_cast<uint32_t>(8 * g.sequences);
+  const uint32_t halves = static_cast<uint32_t>(g.halves()), stages = g.size == 128 ? 3 : 4;
+  auto body = [&](llvm::StringRef shape, uint32_t sharedBytes, llvm::StringRef call) {
+    constexpr const char *format = R"(
+  static_assert(levin::kernels::{0}<{1}>::fixedBytes == {2});{3}  levin::kernels::{4};
+)";
+    return llvm::formatv(format, shape, g.size, sharedBytes, prefillArguments(), call).str();
+  };
+  auto call = [&](llvm::StringRef name, llvm::StringRef maps) {
+    return llvm::formatv("{0}<{1}>({2}, arguments)", name, g.size, maps).str();
+  };
   if (segments > 1) {
-    DeviceLaunch &launch = add(
-        "segments", "256, 1", {"k", "v"}, scalars,
-        prefillArguments() +
-            llvm::formatv("  levin::kernels::lightningSegments<{0}>(&k, &v, arguments);\n", g.size)
-                .str());
+    const uint32_t bytes = 1024 + 6 * (halves + 1) * tile + chunkRows * 4 + 2 * 6 * 8 + 16;
+    DeviceLaunch &launch =
+        add("segments", "256, 1", {"k", "v"}, scalars,
+            body("LightningSegmentsShape", bytes, call("lightningSegments", "&k, &v")));
     launch.tensorMaps = {mapOf(g.k), mapOf(g.v)};
     launch.block = {256, 1, 1};
     persist(launch);
     launch.scalars.push_back(shortest);
-    launch.sharedBytes = 1024 + 6 * (halves + 1) * tile + chunkRows * 4 + 2 * 6 * 8 + lists;
+    launch.sharedBytes = bytes + lists;
     plan.scratchBytes =
         static_cast<uint64_t>(g.sequences * g.heads * segments * g.size * g.size) * 4;
   }
-  DeviceLaunch &launch = add(
-      "prefill", "384, 1", {"q", "k", "v", "output"}, scalars,
-      prefillArguments() +
-          llvm::formatv(
-              "  levin::kernels::lightningPrefill<{0}>(&q, &k, &v, &output, arguments);\n", g.size)
-              .str());
+  const uint32_t bytes = 1024 + stages * (2 * halves + 1) * tile + 4 * tile + 3 * chunkRows * 4 +
+                         (2 * stages + 4) * 8 + 16 + 16;
+  DeviceLaunch &launch =
+      add("prefill", "384, 1", {"q", "k", "v", "output"}, scalars,
+          body("LightningPrefillShape", bytes, call("lightningPrefill", "&q, &k, &v, &output")));
   launch.tensorMaps = {mapOf(g.q), mapOf(g.k), mapOf(g.v), map(g.output, g.heads * g.size)};
   launch.block = {384, 1, 1};
   persist(launch);
   launch.scalars.push_back(shortest);
-  uint32_t stages = g.size == 128 ? 3 : 4;
-  launch.sharedBytes = 1024 + stages * (2 * halves + 1) * tile + 4 * tile + 3 * chunkRows * 4 +
-                       (2 * stages + 4) * 8 + 16 + lists;
+  launch.sharedBytes = bytes + lists;
 }
 
 KernelPlan PlanBuilder::build() {
