@@ -14,4 +14,8 @@ if(TARGET LevinCudaTemplates)
   levin_add_tool(GemmTemplateTest GemmTemplateTest.cpp)
   target_link_libraries(GemmTemplateTest PRIVATE LevinCudaTemplates GTest::gtest GTest::gtest_main)
   gtest_discover_tests(GemmTemplateTest DISCOVERY_MODE PRE_TEST PROPERTIES LABELS unit)
+  levin_add_tool(LightningTemplateTest LightningTemplateTest.cpp)
+  target_link_libraries(LightningTemplateTest PRIVATE LevinCudaTemplates GTest::gtest
+    GTest::gtest_main)
+  gtest_discover_tests(LightningTemplateTest DISCOVERY_MODE PRE_TEST PROPERTIES LABELS unit)
 endif()
