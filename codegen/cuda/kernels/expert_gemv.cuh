@@ -11,8 +11,10 @@
 
 namespace levin::kernels {
 
-template <int Matrices_, int Tiles_, int RowTiles_, int DepthWarps_, int Depth_, Scalar X_>
+template <int Matrices_, int Tiles_, int RowTiles_, int DepthWarps_, int Depth_, Scalar X_,
+          class W_ = Bf16Matrix>
 struct ExpertShape {
+  using W = W_; // the format of the matrices
   static constexpr int Matrices = Matrices_;
   static constexpr int Tiles = Tiles_;           // of 8 rows of one expert, at most, in one pass
   static constexpr int RowTiles = RowTiles_;     // of 16 matrix rows in each warp
@@ -61,7 +63,7 @@ __device__ __forceinline__ ExpertRows findExpert(const int32_t *offsets, int exp
 template <class G, int Choices, class F>
 __device__ __forceinline__ void
 expertGemv(const StorageOf<G::X> *x, const int32_t *places, const int32_t *offsets,
-           const __nv_bfloat16 *const (&matrices)[G::Matrices], const Tail<F> &tail, int rows,
+           const MatrixData<typename G::W> (&matrices)[G::Matrices], const Tail<F> &tail, int rows,
            int n, int k, int experts) {
   constexpr int most = 8 * G::Tiles;
   extern __shared__ float shared[];
@@ -75,14 +77,18 @@ expertGemv(const StorageOf<G::X> *x, const int32_t *places, const int32_t *offse
 
   int warp = sm90::warpIndex(), lane = threadIdx.x % 32, g = lane / 4, q = lane % 4;
   int row = static_cast<int>(blockIdx.x) * G::rows;
-  int blocks = (k + streamBlock - 1) / streamBlock;
+  using Stream = WeightStream<typename G::W, G::Matrices, G::RowTiles, G::Depth>;
+  int blocks = Stream::blocksOf(k);
   int first = static_cast<int>(int64_t(blocks) * warp / G::DepthWarps);
   int last = static_cast<int>(int64_t(blocks) * (warp + 1) / G::DepthWarps);
-  const __nv_bfloat16 *own[G::Matrices];
+  MatrixData<typename G::W> own[G::Matrices];
 #pragma unroll
-  for (int p = 0; p < G::Matrices; ++p)
-    own[p] = matrices[p] + int64_t(mine.expert) * n * k;
-  WeightStream<G::Matrices, G::RowTiles, G::Depth> stream;
+  for (int p = 0; p < G::Matrices; ++p) {
+    int64_t before = int64_t(mine.expert) * n * k; // elements
+    own[p].values = static_cast<const char *>(matrices[p].values) + before * G::W::bits / 8;
+    own[p].scales = matrices[p].scales + (Stream::scaled ? before / max(G::W::group, 1) : 0);
+  }
+  Stream stream;
   stream.start(own, row, n, k, first, last - first);
 
   int done = static_cast<int>(blockIdx.z) * most;

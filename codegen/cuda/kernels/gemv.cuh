@@ -12,8 +12,9 @@
 namespace levin::kernels {
 
 template <int Matrices_, int Tiles_, int RowTiles_, int RowWarps_, int DepthWarps_, int Cluster_,
-          int Depth_, Scalar X_>
+          int Depth_, Scalar X_, class W_ = Bf16Matrix>
 struct GemvShape {
+  using W = W_; // the format of the matrices
   static constexpr int Matrices = Matrices_;
   static constexpr int Tiles = Tiles_;       // of 8 input rows
   static constexpr int RowTiles = RowTiles_; // of 16 matrix rows in each warp
@@ -31,7 +32,7 @@ struct GemvShape {
 /// The CTA's share of n and k.  Grid: (ceil(n / rows) x Cluster) CTAs; k is a multiple of 8.
 template <class G, class F>
 __device__ __forceinline__ void gemv(const StorageOf<G::X> *x,
-                                     const __nv_bfloat16 *const (&matrices)[G::Matrices],
+                                     const MatrixData<typename G::W> (&matrices)[G::Matrices],
                                      const Tail<F> &tail, int tokens, int n, int k) {
   extern __shared__ float shared[];
   auto partial = reinterpret_cast<float (*)[G::partial]>(shared); // [DepthWarps]
@@ -42,11 +43,12 @@ __device__ __forceinline__ void gemv(const StorageOf<G::X> *x,
 
   constexpr int shares = G::Cluster * G::DepthWarps;
   int share = rank * G::DepthWarps + depthWarp;
-  int blocks = (k + streamBlock - 1) / streamBlock;
+  using Stream = WeightStream<typename G::W, G::Matrices, G::RowTiles, G::Depth>;
+  int blocks = Stream::blocksOf(k);
   int first = static_cast<int>(int64_t(blocks) * share / shares);
   int last = static_cast<int>(int64_t(blocks) * (share + 1) / shares);
 
-  WeightStream<G::Matrices, G::RowTiles, G::Depth> stream;
+  Stream stream;
   stream.start(matrices, row + rowWarp * streamRows * G::RowTiles, n, k, first, last - first);
   sm90::gridLaunch();
   sm90::gridWait(); // only now the kernel before has written the input

@@ -85,7 +85,7 @@ template <typename Number, class F> __device__ __forceinline__ Number search(F i
 template <class F> __device__ __forceinline__ void forEachElement(const float *row, int n, F body) {
   int i = threadIdx.x;
   if (n % 4 == 0) {
-#pragma unroll 4
+#pragma unroll 8
     for (int j = i; j < n / 4; j += summaryThreads) {
       float4 x = reinterpret_cast<const float4 *>(row)[j];
       body(x.x, 4 * j);
@@ -94,7 +94,7 @@ template <class F> __device__ __forceinline__ void forEachElement(const float *r
       body(x.w, 4 * j + 3);
     }
   } else {
-#pragma unroll 4
+#pragma unroll 8
     for (; i < n; i += summaryThreads)
       body(row[i], i);
   }
@@ -133,9 +133,11 @@ __device__ __forceinline__ void summarizeRow(const float *row, float *out, int n
   uint32_t bound = search<uint32_t>(
       [&](uint32_t number) { return __syncthreads_count(mine >= number) >= summaryCount; });
 
-  // The row's maximum, from the largest key (0 if all are NaN).
-  uint32_t top =
-      search<uint32_t>([&](uint32_t number) { return __syncthreads_or(mine >= number) != 0; });
+  uint32_t top = __reduce_max_sync(0xFFFFFFFF, mine); // 0 if all are NaN
+  if (threadIdx.x % 32 == 0)
+    scratch[threadIdx.x / 32] = __uint_as_float(top);
+  __syncthreads();
+  top = __reduce_max_sync(0xFFFFFFFF, __float_as_uint(scratch[threadIdx.x % 32]));
   float largest = top == 0 ? NAN : __uint_as_float(top & 0x80000000u ? top ^ 0x80000000u : ~top);
 
   if (threadIdx.x == 0)

@@ -1,11 +1,11 @@
 // Products of up to 64 rows with a large matrix: the matrix goes from memory to the tensor cores
 // through registers, once, with many loads in flight.
 //
-// A warp holds 16 rows of the matrix, in blocks of 32 of k.  mma.sync takes the matrix as its A
-// operand [16, 16] and eight input rows as B [16, 8].  Which of the 16 places of k a thread's
-// registers stand for does not matter as long as A and B agree: so thread (g, q) = (t / 4, t % 4)
-// loads 16 bytes, elements 8 q .. 8 q + 7 of a block of 32, of matrix rows g and g + 8 and of input
-// row g, and these are the operands of two products.
+// A warp holds 16 rows of the matrix, in blocks of four times 16 bytes along k.  mma.sync takes the
+// matrix as its A operand [16, 16] and eight input rows as B [16, 8].  Which of the 16 places of k
+// a thread's registers stand for does not matter as long as A and B agree: so thread (g, q) = (t /
+// 4, t % 4) loads the q-th 16 bytes of a block of matrix rows g and g + 8, and the same places of
+// input row g; each 8 elements of them are the operands of two products.
 #ifndef LEVIN_CODEGEN_CUDA_KERNELS_WEIGHT_STREAM_CUH
 #define LEVIN_CODEGEN_CUDA_KERNELS_WEIGHT_STREAM_CUH
 
@@ -15,7 +15,77 @@
 namespace levin::kernels {
 
 inline constexpr int streamRows = 16; // of the matrix in one warp
-inline constexpr int streamBlock = 32;
+
+//===-- formats of matrices --------------------------------------------------===//
+
+/// bf16 [n, k].
+struct Bf16Matrix {
+  using Scale = float; // none
+  static constexpr int bits = 16, group = 0;
+  static __device__ __forceinline__ uint4 piece(const uint4 &raw, int) { return raw; }
+  static __device__ __forceinline__ uint4 arrange(const uint4 &input) { return input; }
+};
+
+namespace detail {
+/// Two bf16 numbers minus two others, exactly if the results have 8 bits.
+__device__ __forceinline__ uint32_t subtractPairs(uint32_t a, uint32_t b) {
+  uint32_t result;
+  asm("{\n.reg .b32 one;\nmov.b32 one, 0x3F803F80;\n.reg .b32 minus;\n"
+      "xor.b32 minus, %2, 0x80008000;\nfma.rn.bf16x2 %0, %1, one, minus;\n}"
+      : "=r"(result)
+      : "r"(a), "r"(b));
+  return result;
+}
+} // namespace detail
+
+/// Signed bytes [n, k] times scales [n, k / group].
+template <int Group, typename ScaleType> struct Int8Matrix {
+  using Scale = ScaleType;
+  static constexpr int bits = 8, group = Group;
+  /// Bytes 8 i .. 8 i + 7 as bf16.  0x4300 | u is 128 + u for u below 128; the sign bit subtracts
+  /// 128 or 256.
+  static __device__ __forceinline__ uint4 piece(const uint4 &raw, int i) {
+    uint32_t low = i == 0 ? raw.x : raw.z, high = i == 0 ? raw.y : raw.w;
+    return make_uint4(pair(__byte_perm(low, 0, 0x4140)), pair(__byte_perm(low, 0, 0x4342)),
+                      pair(__byte_perm(high, 0, 0x4140)), pair(__byte_perm(high, 0, 0x4342)));
+  }
+  static __device__ __forceinline__ uint4 arrange(const uint4 &input) { return input; }
+
+private:
+  static __device__ __forceinline__ uint32_t pair(uint32_t bytes) {
+    return detail::subtractPairs((bytes & 0x007F007F) | 0x43004300,
+                                 (bytes & 0x00800080) | 0x43004300);
+  }
+};
+
+/// Signed 4-bit numbers [n, k], the lower half of a byte first, times scales [n, k / group].
+template <int Group, typename ScaleType> struct Int4Matrix {
+  using Scale = ScaleType;
+  static constexpr int bits = 4, group = Group;
+  /// Elements 8 i .. 8 i + 7 in the order 0 4 1 5 2 6 3 7, as bf16: 128 + 8 + x, less 136.
+  static __device__ __forceinline__ uint4 piece(const uint4 &raw, int i) {
+    uint32_t word = i == 0 ? raw.x : i == 1 ? raw.y : i == 2 ? raw.z : raw.w;
+    return make_uint4(pair(word), pair(word >> 4), pair(word >> 8), pair(word >> 12));
+  }
+  /// Input elements in the same order.
+  static __device__ __forceinline__ uint4 arrange(const uint4 &input) {
+    return make_uint4(__byte_perm(input.x, input.z, 0x5410), __byte_perm(input.x, input.z, 0x7632),
+                      __byte_perm(input.y, input.w, 0x5410), __byte_perm(input.y, input.w, 0x7632));
+  }
+
+private:
+  static __device__ __forceinline__ uint32_t pair(uint32_t word) {
+    return detail::subtractPairs((word & 0x000F000F) ^ 0x43084308, 0x43084308);
+  }
+};
+
+/// Where a matrix lies.
+template <class W> struct MatrixData {
+  const void *values;
+  const typename W::Scale *scales; // null where the format has none
+};
+
+//===-- loads ----------------------------------------------------------------===//
 
 /// 16 bytes that are read once and nobody writes meanwhile.
 __device__ __forceinline__ uint4 loadStreamed(const void *from) {
@@ -75,29 +145,46 @@ template <int Streams, int Tiles> struct StreamSums {
   float of[Streams][Tiles][4];
 };
 
-/// A warp's streams: RowTiles times 16 rows of each of `Matrices` matrices of equal shape.  `Depth`
-/// blocks of each stream are in flight.
-template <int Matrices, int RowTiles, int Depth> struct WeightStream {
+/// A warp's streams: RowTiles times 16 rows of each of `Matrices` matrices of equal shape and
+/// format W.  `Depth` blocks of each stream are in flight.
+template <class W, int Matrices, int RowTiles, int Depth> struct WeightStream {
   static constexpr int streams = Matrices * RowTiles; // matrix s / RowTiles, rows s % RowTiles
-  const __nv_bfloat16 *low[streams], *high[streams];  // rows g and g + 8, at the next block
+  static constexpr int each = 128 / W::bits;          // elements of a thread's 16 bytes
+  static constexpr int block = 4 * each, pieces = each / 8;
+  static constexpr bool scaled = W::group > 0;
+  static_assert(!scaled || W::group % block == 0, "a block has one scale for each row");
+
+  const char *low[streams], *high[streams]; // rows g and g + 8, at the next block
+  const typename W::Scale *scales[scaled ? streams : 1][2];
   uint4 ring[Depth][streams][2];
+  float ringScales[scaled ? Depth : 1][scaled ? streams : 1][2];
   int next = 0, count; // blocks
   int left;            // elements of k from the thread's first one of block `next` on
+  int place = 0;       // of block `next` in all of k
+
+  static __device__ __forceinline__ int blocksOf(int k) { return (k + block - 1) / block; }
 
   /// Blocks `first` .. `first + blocks - 1` of k for matrix rows `row` .. `row + 16 RowTiles - 1`;
   /// those from n on repeat the last one.
-  __device__ __forceinline__ void start(const __nv_bfloat16 *const (&matrices)[Matrices],
-                                        int64_t row, int64_t n, int64_t k, int first, int blocks) {
+  __device__ __forceinline__ void start(const MatrixData<W> (&matrices)[Matrices], int64_t row,
+                                        int64_t n, int64_t k, int first, int blocks) {
     int lane = threadIdx.x % 32;
-    int64_t begin = int64_t(first) * streamBlock + 8 * (lane % 4);
+    int64_t begin = int64_t(first) * block + each * (lane % 4);
 #pragma unroll
     for (int s = 0; s < streams; ++s) {
       int64_t g = row + s % RowTiles * streamRows + lane / 4;
-      low[s] = matrices[s / RowTiles] + min(g, n - 1) * k + begin;
-      high[s] = matrices[s / RowTiles] + min(g + 8, n - 1) * k + begin;
+      int64_t rows[2] = {min(g, n - 1), min(g + 8, n - 1)};
+      auto values = static_cast<const char *>(matrices[s / RowTiles].values);
+      low[s] = values + (rows[0] * k + begin) * W::bits / 8;
+      high[s] = values + (rows[1] * k + begin) * W::bits / 8;
+      if constexpr (scaled)
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+          scales[s][half] = matrices[s / RowTiles].scales + rows[half] * (k / W::group);
     }
     count = blocks;
     left = static_cast<int>(k - begin);
+    place = first;
 #pragma unroll
     for (int slot = 0; slot < Depth; ++slot)
       fetch(slot);
@@ -109,11 +196,17 @@ template <int Matrices, int RowTiles, int Depth> struct WeightStream {
     for (int s = 0; s < streams; ++s) {
       ring[slot][s][0] = exists ? loadStreamed(low[s]) : make_uint4(0, 0, 0, 0);
       ring[slot][s][1] = exists ? loadStreamed(high[s]) : make_uint4(0, 0, 0, 0);
-      low[s] += streamBlock;
-      high[s] += streamBlock;
+      low[s] += 64;
+      high[s] += 64;
+      if constexpr (scaled)
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+          ringScales[slot][s][half] =
+              exists ? widen(__ldg(scales[s][half] + place / (W::group / block))) : 0.0f;
     }
     ++next;
-    left -= streamBlock;
+    ++place;
+    left -= block;
   }
 
   /// Adds the products with input rows `rows[j]` (one for each thread's g; negative: none) of `x`,
@@ -122,16 +215,19 @@ template <int Matrices, int RowTiles, int Depth> struct WeightStream {
   __device__ __forceinline__ void run(StreamSums<streams, Tiles> &sums, const StorageOf<X> *x,
                                       const int (&rows)[Tiles], int tiles, int64_t k, int first) {
     using Part = InputPart<X>;
-    constexpr bool ahead = Tiles * Part::registers <= 16; // load inputs one block ahead
-    int begin = first * streamBlock + 8 * static_cast<int>(threadIdx.x % 4);
-    auto load = [&](Part &part, int j, int block) {
-      int place = begin + block * streamBlock;
-      if (block < count && place < k && rows[j] >= 0)
-        part.load(x + rows[j] * k + place);
-      else
-        part.clear();
+    constexpr bool ahead = Tiles * pieces * Part::registers <= 16; // load inputs a block ahead
+    int begin = first * block + each * static_cast<int>(threadIdx.x % 4);
+    auto load = [&](Part(&parts)[pieces], int j, int at) {
+      int from = begin + at * block;
+      bool exists = at < count && from < k && rows[j] >= 0;
+#pragma unroll
+      for (int i = 0; i < pieces; ++i)
+        if (exists)
+          parts[i].load(x + rows[j] * k + from + 8 * i);
+        else
+          parts[i].clear();
     };
-    Part now[Tiles];
+    Part now[Tiles][pieces];
 #pragma unroll
     for (int j = 0; j < Tiles; ++j)
       if (ahead)
@@ -143,14 +239,16 @@ template <int Matrices, int RowTiles, int Depth> struct WeightStream {
         for (int j = 0; j < Tiles; ++j) {
           if (Tiles > 1 && j >= tiles)
             continue;
-          Part part;
+          Part parts[pieces];
           if constexpr (ahead) {
-            part = now[j];
+#pragma unroll
+            for (int i = 0; i < pieces; ++i)
+              parts[i] = now[j][i];
             load(now[j], j, base + slot + 1);
           } else {
-            load(part, j, base + slot);
+            load(parts, j, base + slot);
           }
-          multiply(sums, j, part, slot);
+          multiply(sums, j, parts, slot);
         }
         fetch(slot);
       }
@@ -159,29 +257,33 @@ template <int Matrices, int RowTiles, int Depth> struct WeightStream {
 
 private:
   /// The tensor cores cut off the last bits of a sum.  bf16 inputs have less precision than that;
-  /// for float32 the products of one block are added to the sum outside of them.
+  /// for float32 the products of one block are added to the sum outside of them.  So are those of
+  /// scaled matrices, times the block's scales.
   template <int Tiles, class Part>
-  __device__ __forceinline__ void multiply(StreamSums<streams, Tiles> &sums, int j, Part part,
-                                           int slot) {
+  __device__ __forceinline__ void multiply(StreamSums<streams, Tiles> &sums, int j,
+                                           Part (&inputs)[pieces], int slot) {
+    constexpr bool separate = scaled || Part::parts > 1;
     float apart[streams][4] = {};
 #pragma unroll
-    for (int i = 0; i < Part::parts; ++i) {
-      uint4 word = part.part(i);
+    for (int piece = 0; piece < pieces; ++piece)
 #pragma unroll
-      for (int s = 0; s < streams; ++s) {
-        float (&sum)[4] = Part::parts > 1 ? apart[s] : sums.of[s][j];
-        const uint4 &g = ring[slot][s][0], &h = ring[slot][s][1];
-        uint32_t first[4] = {g.x, h.x, g.y, h.y}, second[4] = {g.z, h.z, g.w, h.w};
-        sm90::mma16816(sum, first, word.x, word.y);
-        sm90::mma16816(sum, second, word.z, word.w);
+      for (int i = 0; i < Part::parts; ++i) {
+        uint4 word = W::arrange(inputs[piece].part(i));
+#pragma unroll
+        for (int s = 0; s < streams; ++s) {
+          float (&sum)[4] = separate ? apart[s] : sums.of[s][j];
+          uint4 g = W::piece(ring[slot][s][0], piece), h = W::piece(ring[slot][s][1], piece);
+          uint32_t first[4] = {g.x, h.x, g.y, h.y}, second[4] = {g.z, h.z, g.w, h.w};
+          sm90::mma16816(sum, first, word.x, word.y);
+          sm90::mma16816(sum, second, word.z, word.w);
+        }
       }
-    }
-    if (Part::parts > 1)
+    if (separate)
 #pragma unroll
       for (int s = 0; s < streams; ++s)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          sums.of[s][j][i] += apart[s][i];
+          sums.of[s][j][i] += scaled ? apart[s][i] * ringScales[slot][s][i / 2] : apart[s][i];
   }
 };
 

@@ -56,8 +56,7 @@ std::optional<KernelPlan> ExpertGemvTemplate::plan(mlir::func::FuncOp kernel,
   plan.header = "expert_gemv.cuh";
   std::string matrices;
   for (unsigned weight : group->weights)
-    matrices += llvm::formatv("{0}static_cast<const __nv_bfloat16 *>(b{1})",
-                              matrices.empty() ? "" : ", ", weight);
+    matrices += llvm::formatv("{0}{{b{1}, nullptr}", matrices.empty() ? "" : ", ", weight);
   plan.source = group->tail.source;
   plan.source +=
       llvm::formatv("\nusing Shape = levin::kernels::ExpertShape<{0}, {1}, {2}, {3}, {4}, {5}>;\n\n"

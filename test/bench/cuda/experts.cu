@@ -45,12 +45,13 @@ __global__ void __launch_bounds__(G::threads)
                  int64_t experts) {
   using F = typename TailOf<G::Matrices, Out>::Type;
   if constexpr (G::Matrices == 2)
-    expertGemv<G, Choices, F>(x, places, offsets, {w, v}, Tail<F>{{}, {out}},
+    expertGemv<G, Choices, F>(x, places, offsets, {{w, nullptr}, {v, nullptr}}, Tail<F>{{}, {out}},
                               static_cast<int>(rows), static_cast<int>(n), static_cast<int>(k),
                               static_cast<int>(experts));
   else
-    expertGemv<G, Choices, F>(x, places, offsets, {w}, Tail<F>{{}, {out}}, static_cast<int>(rows),
-                              static_cast<int>(n), static_cast<int>(k), static_cast<int>(experts));
+    expertGemv<G, Choices, F>(x, places, offsets, {{w, nullptr}}, Tail<F>{{}, {out}},
+                              static_cast<int>(rows), static_cast<int>(n), static_cast<int>(k),
+                              static_cast<int>(experts));
 }
 
 template <class G, int Choices, Scalar Out>

@@ -39,15 +39,15 @@ template <class G, class F>
 __global__ void __launch_bounds__(G::threads)
     kernelOne(const StorageOf<G::X> *x, const Half *w, void *out, int64_t tokens, int64_t n,
               int64_t k) {
-  gemv<G, F>(x, {w}, Tail<F>{{}, {out}}, static_cast<int>(tokens), static_cast<int>(n),
+  gemv<G, F>(x, {{w, nullptr}}, Tail<F>{{}, {out}}, static_cast<int>(tokens), static_cast<int>(n),
              static_cast<int>(k));
 }
 template <class G>
 __global__ void __launch_bounds__(G::threads)
     kernelGated(const StorageOf<G::X> *x, const Half *w, const Half *v, const float *bias,
                 const Half *h, void *out, void *plain, int64_t tokens, int64_t n, int64_t k) {
-  gemv<G, Gated>(x, {w, v}, Tail<Gated>{{bias, h}, {out, plain}}, static_cast<int>(tokens),
-                 static_cast<int>(n), static_cast<int>(k));
+  gemv<G, Gated>(x, {{w, nullptr}, {v, nullptr}}, Tail<Gated>{{bias, h}, {out, plain}},
+                 static_cast<int>(tokens), static_cast<int>(n), static_cast<int>(k));
 }
 
 template <class G, class K, class... Arguments>
