@@ -114,9 +114,9 @@ TEST_F(GemmTemplate, CollectsTheRowsOfExpertsFirst) {
   EXPECT_EQ(made->scratchBytes, 16384u * 6144 * 2);
   ASSERT_EQ(made->launches.size(), 2u);
   const DeviceLaunch &dispatch = made->launches[0], &launch = made->launches[1];
-  EXPECT_EQ(dispatch.symbol, launch.symbol + "_dispatch");
+  EXPECT_EQ(dispatch.symbol, launch.symbol + "_rows");
   EXPECT_EQ(dispatch.grid[0], 8192u);
-  EXPECT_EQ(dispatch.scalars, (std::vector<int64_t>{2, 6144 / 8, 16384}));
+  EXPECT_EQ(dispatch.scalars, (std::vector<int64_t>{2, 6144, 16384}));
   ASSERT_EQ(launch.tensorMaps.size(), 3u);
   EXPECT_EQ(launch.tensorMaps[0].binding, 0u);
   EXPECT_EQ(launch.tensorMaps[0].extents, (std::vector<uint64_t>{6144, 9216, 32}));
@@ -157,6 +157,22 @@ func.func @f(%x: tensor<9x8xf32>, %w: tensor<16x8xbf16>, %h: tensor<9x16xf32>) -
   ASSERT_TRUE(made);
   EXPECT_NE(made->source.find("const float *>(b0)"), std::string::npos);
   EXPECT_NE(made->source.find("const __nv_bfloat16 *>(b1)"), std::string::npos);
+}
+
+// Float32 tokens by bf16 weights are three products of bf16 where there is much to multiply.
+TEST_F(GemmTemplate, TakesFloat32TokensApart) {
+  constexpr const char *head = R"(
+func.func @f(%x: tensor<32x6144xf32>, %w: tensor<200064x6144xbf16>) -> tensor<32x200064xf32> {
+  %0 = nn.linear %x, %w : tensor<32x6144xf32>, tensor<200064x6144xbf16>
+  return %0 : tensor<32x200064xf32>
+})";
+  auto made = plan(templates::gemm(), head);
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->scratchBytes, 3u * 32 * 6144 * 2);
+  ASSERT_EQ(made->launches.size(), 2u);
+  const TensorMap &tokens = made->launches[1].tensorMaps.back();
+  EXPECT_EQ(tokens.binding, 3u);
+  EXPECT_EQ(tokens.extents, (std::vector<uint64_t>{6144, 96}));
 }
 
 TEST_F(GemmTemplate, RefusesWhatIsNoProduct) {

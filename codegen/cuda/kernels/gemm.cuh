@@ -376,15 +376,16 @@ __device__ __forceinline__ void gemm(const CUtensorMap *firstWeights,
     sm90::clusterSync();
 }
 
-/// Copies rows of `width` vectors of 16 bytes: `dispatched[places[t, c]] = tokens[t]`, for places
-/// that are not negative.  One block a token.
-__device__ __forceinline__ void gemmDispatch(const void *tokens, const int *places,
-                                             void *dispatched, int choices, int width, int rows) {
+/// Copies rows of k elements: `dispatched[places[t, c]] = tokens[t]`, for places that are not
+/// negative.  k is a multiple of 8.  One block a token.
+__device__ __forceinline__ void gemmDispatch(const __nv_bfloat16 *tokens, const int *places,
+                                             __nv_bfloat16 *dispatched, int choices, int k,
+                                             int rows) {
   sm90::gridWait();
   sm90::gridLaunch();
-  const int token = static_cast<int>(blockIdx.x);
-  const uint4 *from = static_cast<const uint4 *>(tokens) + int64_t(token) * width;
-  uint4 *to = static_cast<uint4 *>(dispatched);
+  const int token = static_cast<int>(blockIdx.x), width = k / 8;
+  const uint4 *from = reinterpret_cast<const uint4 *>(tokens) + int64_t(token) * width;
+  uint4 *to = reinterpret_cast<uint4 *>(dispatched);
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
     const uint4 value = from[i];
     for (int c = 0; c < choices; ++c) {

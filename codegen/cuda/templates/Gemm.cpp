@@ -17,16 +17,20 @@ namespace {
 struct Shape {
   int64_t products, maxTokens, cluster;
   bool splitK;
+  int64_t parts;
   int64_t tileTokens; // of one tile, at most maxTokens
 
   int64_t weightRows() const { return splitK ? 64 : 128; }
   int64_t columns() const { return weightRows() / products; }
   uint32_t weightBox() const { return products == 2 ? 32 : static_cast<uint32_t>(weightRows()); }
   uint32_t tokenBox() const { return static_cast<uint32_t>(std::min<int64_t>(maxTokens, 32)); }
-  uint32_t sharedBytes(uint32_t limit) const {
-    int64_t stage = 128 * 128 + (splitK ? 2 : 1) * maxTokens * 128;
-    int64_t rest = 4 * tokenBox() * 68 * 4 + 512;
-    return static_cast<uint32_t>(std::min<int64_t>((limit - rest) / stage, 12) * stage + rest);
+  int64_t stageBytes() const { return 128 * 128 + (splitK ? 2 : parts) * maxTokens * 128; }
+  int64_t stages(int64_t limit) const {
+    return std::min<int64_t>((limit - restBytes()) / stageBytes(), 12);
+  }
+  int64_t restBytes() const { return 4 * tokenBox() * 68 * 4 + 512; }
+  uint32_t sharedBytes(int64_t limit) const {
+    return static_cast<uint32_t>(stages(limit) * stageBytes() + restBytes());
   }
 };
 
@@ -39,41 +43,50 @@ public:
 
 } // namespace
 
-/// The shape with the least expected time.  Compared are multiples of the time in which one
-/// processor multiplies 64 rows of weights with one token: a wave of tiles takes as long as the
-/// longer of its products and its share of the weights' way from memory.
-static Shape chooseShape(const GemmGroup &group, const CudaTarget &target) {
+/// Microseconds of a tile's step along k (64 elements; 128 with splitK).
+static double stepTime(const Shape &shape, int64_t tokens, int64_t tiles, int64_t running) {
+  // The tensor cores multiply 128 rows of weights with 64 columns of k by 256 tokens in 0.62 us.
+  double multiply = static_cast<double>(tokens * shape.parts) * 0.62 / 256;
+  // From L2 to one processor, 68 KB a microsecond.
+  double shared = shape.splitK ? 2 : static_cast<double>(shape.parts);
+  double bytes =
+      16.0 + shared * static_cast<double>(tokens) / static_cast<double>(shape.cluster) / 8;
+  double load = bytes * 0.0148 + 0.03;
+  // From memory to all, 4000 KB a microsecond; tiles of one block of weights share them.
+  double memory = 16.0 / static_cast<double>(tiles) * static_cast<double>(running) / 4000;
+  return std::max({multiply, load, memory});
+}
+
+/// The shape with the least expected time.
+static Shape chooseShape(const GemmGroup &group, const CudaTarget &target, int64_t parts) {
   const auto products = static_cast<int64_t>(group.weights.size());
   const int64_t rows = group.rowsOfExpert();
-  Shape best{products, 256, 2, false, 256};
+  std::optional<Shape> best;
   double least = 0;
   for (int64_t maxTokens : {16, 32, 64, 128, 256})
     for (int64_t tileTokens = maxTokens; tileTokens > maxTokens / 2; tileTokens -= 16)
       for (bool splitK : {false, true}) {
-        if (splitK && (products == 2 || maxTokens > 64 || group.offsets))
+        Shape shape{products, maxTokens, maxTokens >= 128 ? 2 : 1, splitK, parts, tileTokens};
+        if ((splitK && (products == 2 || maxTokens > 64 || parts > 1)) ||
+            shape.stages(target.sharedBytes) < 3)
           continue;
-        Shape shape{products, maxTokens, maxTokens >= 128 ? 2 : 1, splitK, tileTokens};
-        // Experts differ; most have less than a quarter more rows than the mean.
-        int64_t likely = group.offsets ? rows + rows / 4 : rows;
-        int64_t tiles = llvm::divideCeil(likely, tileTokens);
-        int64_t tokens = llvm::alignTo(llvm::divideCeil(rows, tiles), 16);
+        // Experts differ: many have a quarter more rows than the mean.
+        int64_t most = group.offsets ? rows + rows / 4 : rows;
+        int64_t tiles = llvm::divideCeil(most, tileTokens);
+        int64_t tokens = std::min(llvm::alignTo(llvm::divideCeil(rows, tiles), 16),
+                                  static_cast<uint64_t>(tileTokens));
         int64_t blocks = llvm::divideCeil(group.n, shape.columns() * shape.cluster);
-        int64_t lanes = target.processors / shape.cluster;
-        double waves = static_cast<double>(tiles * blocks * group.experts) / lanes;
-        if (!group.offsets || waves < 4)
-          waves = std::ceil(waves);
-        // 64 rows by one token are as long as half a row of weights on its way from memory, when
-        // all processors read.
-        double multiply = static_cast<double>(shape.weightRows() * std::max<int64_t>(tokens, 24));
-        double load = static_cast<double>(shape.weightRows()) * 190 / static_cast<double>(tiles);
-        double l2 = (shape.weightRows() + tokens / shape.cluster) * 64.0;
-        double time = waves * std::max({multiply, load, l2});
-        if (least == 0 || time < least) {
+        int64_t lanes = target.processors / shape.cluster, all = tiles * blocks * group.experts;
+        int64_t running = std::min(all, lanes) * shape.cluster;
+        double waves = static_cast<double>(llvm::divideCeil(all, lanes));
+        double time = waves * static_cast<double>(llvm::divideCeil(group.k, splitK ? 128 : 64)) *
+                      stepTime(shape, tokens, tiles, running);
+        if (!best || time < 0.98 * least) { // small ones have more stages
           least = time;
           best = shape;
         }
       }
-  return best;
+  return *best;
 }
 
 static TensorMap matrixMap(unsigned binding, llvm::ArrayRef<int64_t> extents,
@@ -95,8 +108,9 @@ static TensorMap matrixMap(unsigned binding, llvm::ArrayRef<int64_t> extents,
 static std::string sourceOf(const GemmGroup &group, const Shape &shape) {
   bool isPair = shape.products == 2;
   std::string source = group.tail.source;
-  source += llvm::formatv("\nusing Shape = levin::kernels::GemmShape<{0}, {1}, {2}, {3}>;\n\n",
-                          shape.products, shape.maxTokens, shape.cluster, shape.splitK);
+  source +=
+      llvm::formatv("\nusing Shape = levin::kernels::GemmShape<{0}, {1}, {2}, {3}, {4}>;\n\n",
+                    shape.products, shape.maxTokens, shape.cluster, shape.splitK, shape.parts);
   source += llvm::formatv(
       "extern \"C\" __global__ void __launch_bounds__(Shape::threads, 1)\n"
       "    NAME(const __grid_constant__ CUtensorMap first, {0}\n"
@@ -109,46 +123,70 @@ static std::string sourceOf(const GemmGroup &group, const Shape &shape) {
       "  levin::kernels::gemm<Shape, Element>(&first, &{5}, &tokens, tail, problem);\n"
       "}\n",
       isPair ? "const __grid_constant__ CUtensorMap second," : "", bindingParameters(group),
-      group.places ? ", void *scratch" : "",
+      group.places || shape.parts > 1 ? ", void *scratch" : "",
       group.offsets ? llvm::formatv("static_cast<const int *>(b{0})", *group.offsets).str()
                     : std::string("nullptr"),
       group.tail.tail("b"), isPair ? "second" : "first");
   return source;
 }
 
+/// The launch that writes the rows which the product reads to the scratch bytes: the copies of
+/// tokens that experts get lie together there, because the copy engine cannot collect rows, and
+/// float32 tokens are taken apart.
+static DeviceLaunch prepare(const GemmGroup &group, int64_t parts, KernelPlan &plan) {
+  std::string places = group.places
+                           ? llvm::formatv("static_cast<const int *>(b{0})", *group.places).str()
+                           : "nullptr";
+  plan.source += llvm::formatv(
+      "extern \"C\" __global__ void __launch_bounds__(256)\n"
+      "    NAME_rows({0}, void *scratch, int64_t choices, int64_t k, int64_t rows) {{\n"
+      "  levin::kernels::{1}(static_cast<const {2} *>(b{3}), {4}, static_cast<__nv_bfloat16 "
+      "*>(scratch),\n"
+      "      static_cast<int>(choices), static_cast<int>(k), static_cast<int>(rows));\n"
+      "}\n\n",
+      bindingParameters(group), parts > 1 ? "gemmSplit" : "gemmDispatch",
+      storageName(group.tokenType), group.tokens, places);
+  plan.scratchBytes = static_cast<uint64_t>(parts * group.rows * group.k * 2);
+  DeviceLaunch launch;
+  launch.grid[0] = static_cast<uint32_t>(group.sourceRows);
+  launch.block[0] = 256;
+  launch.scalars = {group.choices, group.k, group.rows};
+  launch.programmatic = true;
+  return launch;
+}
+
+/// How many bf16 numbers make an element of the tokens; 0 if the tensor cores are no use.
+static int64_t partsOf(const GemmGroup &group) {
+  if (group.weightType != DType::BF16 || group.n % 8 != 0 || group.k % 8 != 0)
+    return 0;
+  if (group.tokenType == DType::BF16)
+    return 1;
+  // Three products instead of one, after a pass over the tokens.
+  constexpr double worthwhile = 1e9;
+  double multiplications =
+      static_cast<double>(group.rows) * static_cast<double>(group.n) * static_cast<double>(group.k);
+  return group.tokenType == DType::F32 && multiplications >= worthwhile ? 3 : 0;
+}
+
 std::optional<KernelPlan> GemmTemplate::plan(mlir::func::FuncOp kernel,
                                              const CudaTarget &target) const {
   auto group = analyseGemm(kernel);
-  if (!group || group->tokenType != DType::BF16 || group->weightType != DType::BF16 ||
-      group->n % 8 != 0 || group->k % 8 != 0)
+  int64_t parts = group ? partsOf(*group) : 0;
+  if (parts == 0)
     return std::nullopt;
-  Shape shape = chooseShape(*group, target);
+  Shape shape = chooseShape(*group, target, parts);
   KernelPlan plan;
   plan.header = "gemm.cuh";
   unsigned tokens = group->tokens;
-  if (group->places) {
-    // The rows of an expert are copied together first: the copy engine cannot collect them.
-    plan.source = llvm::formatv(
-        "\nextern \"C\" __global__ void __launch_bounds__(256)\n"
-        "    NAME_dispatch({0}, void *scratch, int64_t choices, int64_t width, int64_t rows) {{\n"
-        "  levin::kernels::gemmDispatch(b{1}, static_cast<const int *>(b{2}), scratch,\n"
-        "      static_cast<int>(choices), static_cast<int>(width), static_cast<int>(rows));\n"
-        "}\n",
-        bindingParameters(*group), tokens, *group->places);
-    DeviceLaunch dispatch;
-    dispatch.grid[0] = static_cast<uint32_t>(group->sourceRows);
-    dispatch.block[0] = 256;
-    dispatch.scalars = {group->choices, group->k / 8, group->rows};
-    dispatch.programmatic = true;
-    plan.launches.push_back(std::move(dispatch));
-    plan.scratchBytes = static_cast<uint64_t>(group->rows * group->k * 2);
+  if (group->places || parts > 1) {
+    plan.launches.push_back(prepare(*group, parts, plan));
     tokens = group->bindings;
   }
   plan.source += sourceOf(*group, shape);
   DeviceLaunch launch;
   launch.symbol = nameByContent(plan.source, "gemm");
-  if (group->places)
-    plan.launches[0].symbol = launch.symbol + "_dispatch";
+  if (!plan.launches.empty())
+    plan.launches[0].symbol = launch.symbol + "_rows";
   launch.blocksPerProcessor = 1;
   launch.block[0] = 384;
   launch.cluster[0] = static_cast<uint32_t>(shape.cluster);
@@ -158,7 +196,8 @@ std::optional<KernelPlan> GemmTemplate::plan(mlir::func::FuncOp kernel,
   for (unsigned weight : group->weights)
     launch.tensorMaps.push_back(
         matrixMap(weight, {group->k, group->n, group->experts}, {64, shape.weightBox(), 1}));
-  launch.tensorMaps.push_back(matrixMap(tokens, {group->k, group->rows}, {64, shape.tokenBox()}));
+  launch.tensorMaps.push_back(
+      matrixMap(tokens, {group->k, parts * group->rows}, {64, shape.tokenBox()}));
   plan.launches.push_back(std::move(launch));
   return plan;
 }
