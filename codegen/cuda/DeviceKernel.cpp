@@ -1,6 +1,7 @@
 #include "codegen/cuda/DeviceKernel.h"
 
 #include "codegen/cuda/GenericKernel.h"
+#include "codegen/cuda/generated/RowKernel.h"
 
 namespace levin::cuda {
 
@@ -15,6 +16,12 @@ mlir::FailureOr<DeviceKernel> emitDeviceKernel(mlir::func::FuncOp kernel, const 
         result.plan = std::move(plan);
         return result;
       }
+  if (templates)
+    if (auto group = analyseRows(kernel); group && canEmitRows(*group, kernel)) {
+      result.code = emitRowKernel(kernel, *group);
+      result.method = result.code.method;
+      return result;
+    }
   auto code = emitGenericKernel(kernel, result.signature);
   if (mlir::failed(code))
     return mlir::failure();

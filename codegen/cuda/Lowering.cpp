@@ -148,7 +148,7 @@ static std::unique_ptr<llvm::TargetMachine> createMachine(const CudaTarget &targ
   if (!found)
     return nullptr;
   llvm::TargetOptions options;
-  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
   return std::unique_ptr<llvm::TargetMachine>(
       found->createTargetMachine(triple, target.chip, ptxFeature, options, std::nullopt,
                                  std::nullopt, llvm::CodeGenOptLevel::Aggressive));
