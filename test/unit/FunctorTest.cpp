@@ -54,10 +54,11 @@ TEST(Functor, WritesTheOpsOfAKernel) {
   auto functor = kernel.functor();
   ASSERT_TRUE(functor);
   EXPECT_EQ(functor->source, R"(struct F {
+  using Scalar = levin::kernels::Scalar;
   static constexpr int sumCount = 1, operandCount = 2, resultCount = 2;
-  static constexpr levin::kernels::Scalar operandTypes[] = {levin::kernels::Scalar::F32, levin::kernels::Scalar::BF16};
+  static constexpr Scalar operandTypes[] = {Scalar::F32, Scalar::BF16};
   static constexpr bool operandIsColumn[] = {true, false};
-  static constexpr levin::kernels::Scalar resultTypes[] = {levin::kernels::Scalar::BF16, levin::kernels::Scalar::F32};
+  static constexpr Scalar resultTypes[] = {Scalar::BF16, Scalar::F32};
   static __device__ __forceinline__ void apply(const float *sums, const float *operands,
                                                float *results, int column) {
     const float v0 = sums[0] + operands[0];

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/xxhash.h"
@@ -83,57 +84,25 @@ static Text constantText(mlir::Attribute attribute) {
   return std::nullopt;
 }
 
-static Text comparison(arith::CmpFPredicate predicate, Texts x) {
-  const char *format = nullptr;
-  switch (predicate) {
-  case arith::CmpFPredicate::AlwaysFalse:
-    return "false";
-  case arith::CmpFPredicate::AlwaysTrue:
-    return "true";
-  case arith::CmpFPredicate::OEQ:
-    format = "{0} == {1}";
-    break;
-  case arith::CmpFPredicate::OGT:
-    format = "{0} > {1}";
-    break;
-  case arith::CmpFPredicate::OGE:
-    format = "{0} >= {1}";
-    break;
-  case arith::CmpFPredicate::OLT:
-    format = "{0} < {1}";
-    break;
-  case arith::CmpFPredicate::OLE:
-    format = "{0} <= {1}";
-    break;
-  case arith::CmpFPredicate::ONE:
-    format = "{0} < {1} || {0} > {1}";
-    break;
-  case arith::CmpFPredicate::ORD:
-    format = "{0} == {0} && {1} == {1}";
-    break;
-  case arith::CmpFPredicate::UEQ:
-    format = "!({0} < {1} || {0} > {1})";
-    break;
-  case arith::CmpFPredicate::UGT:
-    format = "!({0} <= {1})";
-    break;
-  case arith::CmpFPredicate::UGE:
-    format = "!({0} < {1})";
-    break;
-  case arith::CmpFPredicate::ULT:
-    format = "!({0} >= {1})";
-    break;
-  case arith::CmpFPredicate::ULE:
-    format = "!({0} > {1})";
-    break;
-  case arith::CmpFPredicate::UNE:
-    format = "{0} != {1}";
-    break;
-  case arith::CmpFPredicate::UNO:
-    format = "{0} != {0} || {1} != {1}";
-    break;
-  }
-  return llvm::formatv(/*Validate=*/false, format, x[0], x[1]).str();
+/// What names of predicates say behind their first letter: "o" is false and "u" true if an operand
+/// is NaN.  The latter are negations of the opposite ordered ones.
+static std::string comparison(arith::CmpFPredicate predicate, Texts x) {
+  llvm::StringRef name = arith::stringifyCmpFPredicate(predicate);
+  if (name == "true" || name == "false")
+    return name.str();
+  bool isOrdered = name.front() == 'o';
+  auto [ordered, opposite] =
+      llvm::StringSwitch<std::pair<const char *, const char *>>(name.drop_front())
+          .Case("eq", {"{0} == {1}", "{0} < {1} || {0} > {1}"})
+          .Case("gt", {"{0} > {1}", "{0} <= {1}"})
+          .Case("ge", {"{0} >= {1}", "{0} < {1}"})
+          .Case("lt", {"{0} < {1}", "{0} >= {1}"})
+          .Case("le", {"{0} <= {1}", "{0} > {1}"})
+          .Case("ne", {"{0} < {1} || {0} > {1}", "{0} == {1}"})
+          .Default({"{0} == {0} && {1} == {1}", "{0} == {0} && {1} == {1}"}); // ord, uno
+  const char *format = isOrdered ? ordered : opposite;
+  std::string text = llvm::formatv(/*Validate=*/false, format, x[0], x[1]);
+  return isOrdered ? text : "!(" + text + ")";
 }
 
 /// Functions of the math library of CUDA and of numeric.cuh; quotients and roots are rounded right.
@@ -372,20 +341,25 @@ static std::string table(llvm::StringRef type, llvm::StringRef name,
 
 static std::string declarations(const Writer &writer, size_t sums) {
   std::vector<std::string> operandTypes, columns, resultTypes;
+  auto nameOf = [](DType dtype) {
+    llvm::StringRef name = scalarName(dtype);
+    name.consume_front("levin::kernels::");
+    return name.str();
+  };
   for (const ElementFunctor::Operand &operand : writer.operands) {
-    operandTypes.push_back(scalarName(operand.dtype).str());
+    operandTypes.push_back(nameOf(operand.dtype));
     columns.push_back(operand.shape == ElementFunctor::Shape::Column ? "true" : "false");
   }
   for (const ElementFunctor::Result &result : writer.results)
-    resultTypes.push_back(scalarName(result.dtype).str());
-  llvm::StringRef scalar = "levin::kernels::Scalar", none = "levin::kernels::Scalar::F32";
-  return llvm::formatv("  static constexpr int sumCount = {0}, operandCount = {1}, resultCount = "
+    resultTypes.push_back(nameOf(result.dtype));
+  return llvm::formatv("  using Scalar = levin::kernels::Scalar;\n"
+                       "  static constexpr int sumCount = {0}, operandCount = {1}, resultCount = "
                        "{2};\n",
                        sums, operandTypes.size(), resultTypes.size())
              .str() +
-         table(scalar, "operandTypes", operandTypes, none) +
+         table("Scalar", "operandTypes", operandTypes, "Scalar::F32") +
          table("bool", "operandIsColumn", columns, "false") +
-         table(scalar, "resultTypes", resultTypes, none);
+         table("Scalar", "resultTypes", resultTypes, "Scalar::F32");
 }
 
 std::optional<ElementFunctor> makeFunctor(mlir::func::FuncOp kernel, llvm::ArrayRef<Value> sums,

@@ -16,8 +16,9 @@ namespace levin::cuda {
 ///
 /// ```
 /// struct NAME {
+///   using Scalar = levin::kernels::Scalar;
 ///   static constexpr int sumCount = .., operandCount = .., resultCount = ..;
-///   static constexpr levin::kernels::Scalar operandTypes[] = {..}, resultTypes[] = {..};
+///   static constexpr Scalar operandTypes[] = {..}, resultTypes[] = {..};
 ///   static constexpr bool operandIsColumn[] = {..};
 ///   static __device__ void apply(const float *sums, const float *operands, float *results,
 ///                                int column);
