@@ -5,6 +5,7 @@
 #include "runtime/artifact/Manifest.h"
 #include "runtime/base/Status.h"
 #include "runtime/hal/ThreadPool.h"
+#include "runtime/session/Sampler.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +17,13 @@ namespace levin {
 class Model;
 struct SessionOptions;
 
+/// What of a run's results will be read.
+struct Wanted {
+  const artifact::Binding *result = nullptr; // null: nothing
+  uint64_t bytes = 0;                        // the first so many of it; or, if `rows` is not 0,
+  uint64_t rows = 0;                         // summaries of the first so many rows of logits
+};
+
 /// For one thread at a time.  A run is begin(), the inputs written, run(), the results read.
 class Backend {
 public:
@@ -26,8 +34,11 @@ public:
   virtual Status begin(uint32_t program) = 0;
   /// The bytes of an input of `program`, to be written before run().
   virtual std::span<std::byte> input(uint32_t program, const artifact::Binding &binding) = 0;
-  /// Runs `program`.  The first `wantedBytes` of the result `wanted` (may be null) will be read.
-  virtual Status run(uint32_t program, const artifact::Binding *wanted, uint64_t wantedBytes) = 0;
+  /// Whether it can tell of logits without handing them over.
+  virtual bool summarises() const { return false; }
+  virtual Status run(uint32_t program, const Wanted &wanted) = 0;
+  /// Of row `row` of the logits of the last run, which wanted it.
+  virtual RowSummary summary(uint64_t row) const { return {}; }
   /// Bytes of a result from `offset` on: at most `bytes`, at least one row of its last dimension if
   /// `bytes` has one.  Valid until the next call of any function.
   virtual Result<std::span<const std::byte>>

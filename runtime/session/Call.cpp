@@ -216,7 +216,7 @@ Status Session::call(std::string_view name, std::span<const CallTensor> inputs,
   LEVIN_RETURN_IF_ERROR(backend->begin(entry.program));
   for (size_t i = 0; i < given.size(); ++i)
     std::ranges::copy(given[i]->bytes, backend->input(entry.program, entry.inputs[i]).begin());
-  LEVIN_RETURN_IF_ERROR(runProgram(entry.program, nullptr, 0));
+  LEVIN_RETURN_IF_ERROR(runProgram(entry.program, {}));
   for (size_t i = 0; i < wanted.size(); ++i) {
     std::span<std::byte> rest = wanted[i] ? wanted[i]->bytes : std::span<std::byte>();
     while (!rest.empty()) {

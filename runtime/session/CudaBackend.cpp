@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 namespace levin {
@@ -17,6 +18,9 @@ namespace {
 
 /// The most bytes of a result that are copied to the host at once.
 constexpr uint64_t outputBytesAtOnce = uint64_t(32) << 20;
+
+/// Bytes of what the kernel "row_summary" makes of a row.
+constexpr uint64_t summaryBytes = 2 * sizeof(float) + RowSummary::most * sizeof(TokenLogit);
 
 class CudaBackend final : public Backend {
 public:
@@ -32,7 +36,9 @@ public:
     return staging.bytes().subspan(programs[program].stagingOffset(binding),
                                    byteSize(binding.type));
   }
-  Status run(uint32_t program, const Binding *wanted, uint64_t wantedBytes) override;
+  bool summarises() const override { return summarise.function != nullptr; }
+  Status run(uint32_t program, const Wanted &wanted) override;
+  RowSummary summary(uint64_t row) const override;
   Result<std::span<const std::byte>> read(uint32_t program, const Binding &binding, uint64_t offset,
                                           uint64_t bytes) override;
   uint64_t launches(uint32_t program) const override { return programs[program].launches(); }
@@ -45,6 +51,8 @@ private:
   Status capture(uint32_t index);
   Status enqueueAll(const CudaProgram &program) const;
   Status runOneByOne(uint32_t index);
+  Status prepareSummaries();
+  Status copySummaries(const CudaProgram &program, const Wanted &wanted);
   Status copyOut(const CudaProgram &program, const Binding &binding, uint64_t offset,
                  uint64_t bytes);
   Status wait();
@@ -59,6 +67,9 @@ private:
 
   cuda::DeviceMemory state, workspace, scratch, products;
   cuda::PinnedMemory staging, output, progress;
+  CudaModel::Utility summarise; // no function: the artifact has none, or no logits
+  cuda::DeviceMemory summaries; // of the rows of the largest bucket
+  cuda::PinnedMemory summaryCopy;
   cuda::CUdeviceptr progressAddress = 0;
   cuda::Stream main, side, markers;
   cuda::Event fork, join, marked;
@@ -150,9 +161,25 @@ Status CudaBackend::prepare(uint64_t maxMemory) {
   }
   LEVIN_ASSIGN_OR_RETURN(staging, cuda::PinnedMemory::allocate(device, stagingBytes, "inputs"));
   LEVIN_ASSIGN_OR_RETURN(output, cuda::PinnedMemory::allocate(device, outputBytes, "results"));
+  LEVIN_RETURN_IF_ERROR(prepareSummaries());
   LEVIN_ASSIGN_OR_RETURN(progress, cuda::PinnedMemory::allocate(device, 64, "progress"));
   return LEVIN_CUDA(device->driver(), cuMemHostGetDevicePointer, &progressAddress, progress.data(),
                     0);
+}
+
+Status CudaBackend::prepareSummaries() {
+  uint64_t rows = 0;
+  for (const artifact::Entry &entry : manifest.entries)
+    rows = std::max(rows, entry.rows.value_or(0));
+  auto found = model.findUtility(manifest, "row_summary");
+  if (rows == 0 || !found.ok())
+    return {};
+  summarise = *found;
+  LEVIN_ASSIGN_OR_RETURN(
+      summaries, cuda::DeviceMemory::allocate(device, rows * summaryBytes, "summaries of logits"));
+  LEVIN_ASSIGN_OR_RETURN(summaryCopy, cuda::PinnedMemory::allocate(device, rows * summaryBytes,
+                                                                   "summaries of logits"));
+  return {};
 }
 
 // --- Running -------------------------------------------------------------------------------------
@@ -232,7 +259,7 @@ Status CudaBackend::runOneByOne(uint32_t index) {
   return {};
 }
 
-Status CudaBackend::run(uint32_t index, const Binding *wanted, uint64_t wantedBytes) {
+Status CudaBackend::run(uint32_t index, const Wanted &wanted) {
   *reinterpret_cast<volatile uint32_t *>(progress.data()) = 0;
   if (validate) {
     LEVIN_RETURN_IF_ERROR(settle(runOneByOne(index), index));
@@ -242,9 +269,30 @@ Status CudaBackend::run(uint32_t index, const Binding *wanted, uint64_t wantedBy
     LEVIN_RETURN_IF_ERROR(settle(
         LEVIN_CUDA(device->driver(), cuGraphLaunch, captured[index].get(), main.get()), index));
   }
-  if (wanted && wantedBytes != 0)
-    LEVIN_RETURN_IF_ERROR(settle(copyOut(programs[index], *wanted, 0, wantedBytes), index));
+  if (wanted.result && wanted.rows != 0)
+    LEVIN_RETURN_IF_ERROR(settle(copySummaries(programs[index], wanted), index));
+  else if (wanted.result && wanted.bytes != 0)
+    LEVIN_RETURN_IF_ERROR(settle(copyOut(programs[index], *wanted.result, 0, wanted.bytes), index));
   return settle(wait(), index);
+}
+
+/// Has rows of logits summarised and begins to copy that.
+Status CudaBackend::copySummaries(const CudaProgram &program, const Wanted &wanted) {
+  uint64_t words[] = {program.address(*wanted.result), summaries.address(), wanted.rows,
+                      wanted.result->type.shape.back()};
+  LEVIN_RETURN_IF_ERROR(
+      summarise.launch(*device, static_cast<unsigned>(wanted.rows), words, main.get()));
+  return LEVIN_CUDA(device->driver(), cuMemcpyDtoHAsync, summaryCopy.data(), summaries.address(),
+                    wanted.rows * summaryBytes, main.get());
+}
+
+RowSummary CudaBackend::summary(uint64_t row) const {
+  // Log-sum-exp, the largest logit, then pairs of logits and tokens.
+  const std::byte *place = summaryCopy.data() + row * summaryBytes;
+  RowSummary out;
+  std::memcpy(&out.logSumExp, place, sizeof(float));
+  out.top = {reinterpret_cast<const TokenLogit *>(place + 2 * sizeof(float)), RowSummary::most};
+  return out;
 }
 
 /// Begins to copy as much of a result as fits the memory for it.

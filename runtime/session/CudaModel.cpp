@@ -226,7 +226,6 @@ std::optional<Filling> fillingOf(const artifact::Parameter &parameter) {
     break;
   case DType::I8:
   case DType::U8:
-  case DType::F8E4M3:
     return Filling{3, 1};
   default:
     return std::nullopt;

@@ -98,7 +98,7 @@ std::vector<Engine::Turn> Engine::compose(std::vector<StepSequence> &sequences) 
 
 /// Feeds the sequences and chooses a token where logits come out.
 Status Engine::feed(std::vector<Turn> &turns, std::span<const StepSequence> sequences) {
-  return session.step(sequences, [&](size_t sequence, size_t, const float *logits) {
+  auto fromRow = [&](size_t sequence, size_t, const float *logits) {
     Turn &turn = turns[sequence];
     Result<Choice> choice = turn.active->sampler.sample({logits, session.vocabulary()});
     turn.chosen = choice.ok();
@@ -106,7 +106,16 @@ Status Engine::feed(std::vector<Turn> &turns, std::span<const StepSequence> sequ
       turn.choice = std::move(*choice);
     else
       turn.failure = choice.takeStatus();
-  });
+  };
+  auto fromSummary = [&](size_t sequence, size_t, const RowSummary &summary) {
+    Turn &turn = turns[sequence];
+    std::optional<Choice> choice = turn.active->sampler.sample(summary);
+    turn.chosen = choice.has_value();
+    if (choice)
+      turn.choice = std::move(*choice);
+    return turn.chosen;
+  };
+  return session.step(sequences, fromRow, fromSummary);
 }
 
 /// Hands the token of a turn on and finds out whether the request ends.

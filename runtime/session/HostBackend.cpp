@@ -30,7 +30,7 @@ public:
   std::span<std::byte> input(uint32_t program, const Binding &binding) override {
     return programs[program].slice(binding.slices[0]);
   }
-  Status run(uint32_t program, const Binding *, uint64_t) override;
+  Status run(uint32_t program, const Wanted &) override;
   Result<std::span<const std::byte>> read(uint32_t program, const Binding &binding, uint64_t offset,
                                           uint64_t bytes) override {
     return std::span<const std::byte>(
@@ -72,7 +72,7 @@ Status HostBackend::prepare(const Model &model, const SessionOptions &options) {
   return {};
 }
 
-Status HostBackend::run(uint32_t program, const Binding *, uint64_t) {
+Status HostBackend::run(uint32_t program, const Wanted &) {
   constexpr size_t reserve = size_t(64) << 10; // for what a kernel calls and a signal handler
   if (hal::stackLeft() < kernelStack + reserve)
     return makeError(ErrorCode::OutOfMemory, "the calling thread's stack is too small")

@@ -132,6 +132,11 @@ int32_t Sampler::draw() {
     orderFirst(sampling.topK);
     candidates.resize(sampling.topK);
   }
+  return drawFrom(largest);
+}
+
+/// Draws from the candidates, of which the largest is `largest`.
+int32_t Sampler::drawFrom(float largest) {
   if (sampling.topP > 0 && sampling.topP < 1)
     keepTopP(largest);
   double total = 0;
@@ -184,6 +189,39 @@ Result<Choice> Sampler::sample(std::span<const float> logits) {
     choice.token = draw();
   if (sampling.logprobs != 0)
     report(logits, largest, choice);
+  ++drawn;
+  ++seen[choice.token];
+  return choice;
+}
+
+std::optional<Choice> Sampler::sample(const RowSummary &summary) {
+  bool penalties = (sampling.repetitionPenalty != 0 && sampling.repetitionPenalty != 1) ||
+                   sampling.presencePenalty != 0 || sampling.frequencyPenalty != 0;
+  bool enough =
+      sampling.temperature == 0 || (sampling.topK != 0 && sampling.topK <= RowSummary::most);
+  if (penalties || !enough || !std::isfinite(summary.logSumExp) || summary.top.empty())
+    return std::nullopt;
+  candidates.clear();
+  for (const TokenLogit &candidate : summary.top)
+    if (std::isfinite(candidate.logit))
+      candidates.push_back(candidate);
+  Choice choice;
+  size_t listed = candidates.size();
+  for (size_t i = 0; i < std::min<size_t>(sampling.logprobs, listed); ++i)
+    choice.alternatives.push_back({candidates[i].token, candidates[i].logit - summary.logSumExp});
+  choice.token = candidates[0].token;
+  if (sampling.temperature != 0) {
+    // As from a row: in the order of logits if some are left out, of tokens otherwise.
+    if (sampling.topK < listed || (listed == RowSummary::most && vocabulary > listed))
+      candidates.resize(std::min<size_t>(sampling.topK, listed));
+    else
+      std::ranges::sort(candidates, {}, &TokenLogit::token);
+    choice.token = drawFrom(summary.top[0].logit);
+  }
+  if (sampling.logprobs != 0)
+    for (const TokenLogit &candidate : summary.top)
+      if (candidate.token == choice.token)
+        choice.logprob = candidate.logit - summary.logSumExp;
   ++drawn;
   ++seen[choice.token];
   return choice;

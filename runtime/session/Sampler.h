@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -39,6 +40,19 @@ struct Choice {
   std::vector<Alternative> alternatives; // most likely first
 };
 
+/// A logit and whose it is.
+struct TokenLogit {
+  float logit;
+  int32_t token;
+};
+
+/// What a GPU tells of a row of logits, so that the row itself need not be read.
+struct RowSummary {
+  static constexpr size_t most = 64;
+  float logSumExp = 0;             // not finite if a logit is NaN or +inf, or all are -inf
+  std::span<const TokenLogit> top; // the `most` largest, in order; -inf where there are fewer
+};
+
 /// A number in [0, 1) that depends on `seed` and `index` only (SplitMix64's output function over
 /// seed and counter), so that the n-th token of a request is the same whatever else runs.
 double uniformAt(uint64_t seed, uint64_t index);
@@ -56,11 +70,12 @@ public:
   /// Failure: LV9001 if a logit is NaN or +inf, or none is finite.
   Result<Choice> sample(std::span<const float> logits);
 
+  /// The same, of the row that `summary` is of; nothing, and nothing is counted, if this way to
+  /// choose needs the row.
+  std::optional<Choice> sample(const RowSummary &summary);
+
 private:
-  struct Candidate {
-    float logit;
-    int32_t token;
-  };
+  using Candidate = TokenLogit;
   Sampler() = default;
   static bool before(const Candidate &a, const Candidate &b);
   void applyPenalties();
@@ -68,6 +83,7 @@ private:
   double weightOf(const Candidate &candidate, float largest) const;
   void keepTopP(float largest);
   int32_t draw();
+  int32_t drawFrom(float largest);
   void report(std::span<const float> logits, float largest, Choice &choice);
 
   Sampling sampling;

@@ -168,7 +168,8 @@ Status Session::checkStep(std::span<const StepSequence> sequences) const {
   return {};
 }
 
-Status Session::step(std::span<const StepSequence> sequences, const RowSink &sink) {
+Status Session::step(std::span<const StepSequence> sequences, const RowSink &sink,
+                     const SummarySink &summaries) {
   LEVIN_RETURN_IF_ERROR(checkStep(sequences));
   std::vector<StepWork> work;
   work.reserve(sequences.size());
@@ -176,12 +177,12 @@ Status Session::step(std::span<const StepSequence> sequences, const RowSink &sin
     work.push_back({sequence.tokens.size(), sequence.logits});
   LEVIN_ASSIGN_OR_RETURN(std::vector<StepRun> runs, planStep(bucketSizes, work));
   for (const StepRun &run : runs)
-    LEVIN_RETURN_IF_ERROR(runStep(run, sequences, sink));
+    LEVIN_RETURN_IF_ERROR(runStep(run, sequences, sink, summaries));
   return {};
 }
 
 Status Session::runStep(const StepRun &run, std::span<const StepSequence> sequences,
-                        const RowSink &sink) {
+                        const RowSink &sink, const SummarySink &summaries) {
   const StepEntry &entry = stepEntries[run.bucket];
   const Bucket &bucket = bucketSizes[run.bucket];
   LEVIN_RETURN_IF_ERROR(backend->begin(entry.program));
@@ -212,15 +213,17 @@ Status Session::runStep(const StepRun &run, std::span<const StepSequence> sequen
   rows.fill(0);
   if (entry.pages)
     writePages(entry, run, sequences);
+  bool summarise = summaries && backend->summarises();
   LEVIN_RETURN_IF_ERROR(
-      runProgram(entry.program, entry.logits, rowCount * vocabulary() * sizeof(float)));
+      runProgram(entry.program, {entry.logits, rowCount * vocabulary() * sizeof(float),
+                                 summarise ? rowCount : 0}));
 
   counts.tokens += static_cast<uint64_t>(token);
   counts.paddingTokens += bucket.tokens - static_cast<uint64_t>(token);
   counts.rows += rowCount;
   for (const StepPart &part : run.parts)
     slotStates[static_cast<size_t>(sequences[part.sequence].slot)].length += part.count;
-  return handOver(entry, run, rowCount, sink);
+  return handOver(entry, run, rowCount, sink, summarise ? summaries : SummarySink());
 }
 
 /// Gives the sequences of a run the pages that they lack, which checkStep saw to be there, and
@@ -239,28 +242,32 @@ void Session::writePages(const StepEntry &entry, const StepRun &run,
   }
 }
 
-/// Reads the first `rows` rows of the logits and gives each to the sink.
+/// Gives each of the first `rows` rows of the logits, or its summary, to a sink.
 Status Session::handOver(const StepEntry &entry, const StepRun &run, uint64_t rows,
-                         const RowSink &sink) {
+                         const RowSink &sink, const SummarySink &summaries) {
   uint64_t rowBytes = vocabulary() * sizeof(float), next = 0;
   std::span<const std::byte> there;
   for (const StepPart &part : run.parts) {
     for (uint64_t row = part.rows; row > 0; --row, ++next) {
+      size_t position = part.first + part.count - row;
+      if (summaries && summaries(part.sequence, position, backend->summary(next))) {
+        there = {};
+        continue;
+      }
       if (there.size() < rowBytes) {
         LEVIN_ASSIGN_OR_RETURN(there, backend->read(entry.program, *entry.logits, next * rowBytes,
                                                     (rows - next) * rowBytes));
       }
-      sink(part.sequence, part.first + part.count - row,
-           reinterpret_cast<const float *>(there.data()));
+      sink(part.sequence, position, reinterpret_cast<const float *>(there.data()));
       there = there.subspan(rowBytes);
     }
   }
   return {};
 }
 
-Status Session::runProgram(uint32_t index, const Binding *wanted, uint64_t wantedBytes) {
+Status Session::runProgram(uint32_t index, const Wanted &wanted) {
   auto start = std::chrono::steady_clock::now();
-  LEVIN_RETURN_IF_ERROR(backend->run(index, wanted, wantedBytes));
+  LEVIN_RETURN_IF_ERROR(backend->run(index, wanted));
   counts.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   ++counts.runs;
   counts.launches += backend->launches(index);

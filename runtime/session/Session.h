@@ -36,6 +36,10 @@ struct StepSequence {
 /// Takes the logits of token `position` (0: the first given) of sequence number `sequence`.
 using RowSink = std::function<void(size_t sequence, size_t position, const float *logits)>;
 
+/// Takes a summary of such a row; false if the row itself is wanted.
+using SummarySink =
+    std::function<bool(size_t sequence, size_t position, const RowSummary &summary)>;
+
 /// A tensor of the caller's, for call().  An empty name stands for the binding of the same place.
 struct CallTensor {
   std::string_view name;
@@ -75,7 +79,9 @@ public:
   /// Feeds the tokens of every sequence and hands over the wanted logits.  Cut as planStep says.
   /// Failures, before anything changes: LV2008, LV4002, LV2009, LV2010, LV4003, LV4004 (see
   /// levin.h).  On a GPU also LV8004 to LV8007.
-  Status step(std::span<const StepSequence> sequences, const RowSink &sink);
+  /// With `summaries`, a row is handed over as its summary where the device makes some.
+  Status step(std::span<const StepSequence> sequences, const RowSink &sink,
+              const SummarySink &summaries = {});
 
   /// Runs one entry with the given inputs (all of them) and copies out the given results.
   /// Failures: LV2007, LV2003, LV2008 (see levin.h).
@@ -101,11 +107,13 @@ private:
   void findStepEntries();
   Status checkStep(std::span<const StepSequence> sequences) const;
   Status checkSlot(int32_t slot) const;
-  Status runStep(const StepRun &run, std::span<const StepSequence> sequences, const RowSink &sink);
+  Status runStep(const StepRun &run, std::span<const StepSequence> sequences, const RowSink &sink,
+                 const SummarySink &summaries);
   void writePages(const StepEntry &entry, const StepRun &run,
                   std::span<const StepSequence> sequences);
-  Status handOver(const StepEntry &entry, const StepRun &run, uint64_t rows, const RowSink &sink);
-  Status runProgram(uint32_t index, const artifact::Binding *wanted, uint64_t wantedBytes);
+  Status handOver(const StepEntry &entry, const StepRun &run, uint64_t rows, const RowSink &sink,
+                  const SummarySink &summaries);
+  Status runProgram(uint32_t index, const Wanted &wanted);
 
   std::shared_ptr<const Model> loaded;
   std::unique_ptr<hal::ThreadPool> pool;

@@ -36,7 +36,12 @@ target_link_libraries(levin-fake-driver PRIVATE LevinRuntimeFlags)
 target_compile_options(levin-fake-driver PRIVATE -fvisibility=hidden)
 levin_add_unit_test(cuda-test
   cuda/CudaTest.cpp
+  cuda/TypesTest.cpp
   LIBS LevinToyModel)
+find_path(LEVIN_CUDA_INCLUDE cuda.h PATHS /usr/local/cuda/include)
+if(LEVIN_CUDA_INCLUDE)
+  target_include_directories(cuda-test SYSTEM PRIVATE ${LEVIN_CUDA_INCLUDE})
+endif()
 target_compile_definitions(cuda-test PRIVATE
   LEVIN_FAKE_DRIVER="$<TARGET_FILE:levin-fake-driver>")
 add_dependencies(cuda-test levin-fake-driver)

@@ -53,7 +53,7 @@ inline constexpr unsigned streamNonBlocking = 1, eventDisableTiming = 2, hostAll
 inline constexpr int captureModeRelaxed = 2;
 
 /// CUtensorMap: what cuTensorMapEncodeTiled makes, a kernel's parameter.
-struct alignas(64) CUtensorMap {
+struct alignas(128) CUtensorMap {
   uint64_t opaque[16];
 };
 enum TensorMapType : int {

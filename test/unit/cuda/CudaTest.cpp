@@ -1,4 +1,7 @@
 // Sessions on a GPU, with a driver of the test's own (FakeDriver.h).
+#include "runtime/hal/cuda/Blas.h"
+#include "runtime/hal/cuda/Executable.h"
+#include "runtime/session/Engine.h"
 #include "runtime/session/Session.h"
 
 #include "test/unit/cuda/FakeDriver.h"
@@ -102,6 +105,7 @@ TEST_F(CudaTest, StepsGiveTheReference) {
   EXPECT_LE(control->graphs, manyBuckets.size());
   EXPECT_EQ(control->graphLaunches, session->statistics().runs);
   EXPECT_EQ(control->kernels, 2 * control->graphs);
+  EXPECT_EQ(control->programmaticKernels, control->graphs);
 }
 
 TEST_F(CudaTest, ValidationRunsCommandsOneByOne) {
@@ -134,6 +138,167 @@ TEST_F(CudaTest, PagesAreShared) {
   ASSERT_TRUE(opened.ok()) << opened.text();
   expectSequence(randomTokens(100, 5), 11);
   expectSequence(randomTokens(100, 6), 64);
+}
+
+// --- Generation ----------------------------------------------------------------------------------
+
+class CudaEngineTest : public CudaTest {
+protected:
+  std::vector<Choice> generate(std::vector<int32_t> prompt, const Sampling &sampling) {
+    Engine engine(*session);
+    std::vector<Choice> choices;
+    Request request;
+    request.prompt = std::move(prompt);
+    request.maxTokens = 20;
+    request.sampling = sampling;
+    request.onToken = [&](uint64_t, const Choice &choice) {
+      choices.push_back(choice);
+      return false;
+    };
+    EXPECT_TRUE(engine.add(std::move(request)).ok());
+    Status status = engine.run();
+    EXPECT_TRUE(status.ok()) << status.text();
+    return choices;
+  }
+};
+
+// Chosen from summaries or from rows of logits: the same.
+TEST_F(CudaEngineTest, SummariesChooseAsRowsDo) {
+  Status opened = open();
+  ASSERT_TRUE(opened.ok()) << opened.text();
+  std::vector<int32_t> prompt = {3, 1, 4, 1, 5}, greedy;
+  for (const Choice &choice : generate(prompt, {}))
+    greedy.push_back(choice.token);
+  EXPECT_EQ(greedy, toy::greedy(prompt, 20));
+  Sampling sampled;
+  sampled.temperature = 1.5f;
+  sampled.topK = 5;
+  sampled.logprobs = 3;
+  sampled.seed = 11;
+  std::vector<Choice> onGpu = generate(prompt, sampled);
+  session.reset();
+  ASSERT_TRUE(load({}, {}).ok());
+  session = std::move(*Session::create(model, {2, false, 0, 0}));
+  std::vector<Choice> onHost = generate(prompt, sampled);
+  ASSERT_EQ(onGpu.size(), onHost.size());
+  for (size_t i = 0; i < onGpu.size(); ++i) {
+    EXPECT_EQ(onGpu[i].token, onHost[i].token);
+    EXPECT_NEAR(onGpu[i].logprob, onHost[i].logprob, 1e-5);
+    ASSERT_EQ(onGpu[i].alternatives.size(), onHost[i].alternatives.size());
+    for (size_t a = 0; a < onGpu[i].alternatives.size(); ++a)
+      EXPECT_EQ(onGpu[i].alternatives[a].token, onHost[i].alternatives[a].token);
+  }
+}
+
+// --- Products ------------------------------------------------------------------------------------
+
+TEST_F(CudaTest, ProductsOfTheLibrary) {
+  namespace cuda = hal::cuda;
+  auto device = *cuda::Device::open(*cuda::Driver::open(), 0);
+  ::setenv("LEVIN_CUBLASLT", LEVIN_FAKE_DRIVER, 1);
+  auto blas = cuda::Blas::open(device);
+  ASSERT_TRUE(blas.ok()) << blas.status().text();
+  constexpr uint64_t m = 3, n = 5, k = 4;
+  float input[m * k], weight[n * k], output[m * n];
+  for (size_t i = 0; i < m * k; ++i)
+    input[i] = static_cast<float>(i % 7) - 3;
+  for (size_t i = 0; i < n * k; ++i)
+    weight[i] = static_cast<float>(i % 5) - 2;
+  cuda::CUdeviceptr bindings[] = {reinterpret_cast<cuda::CUdeviceptr>(output),
+                                  reinterpret_cast<cuda::CUdeviceptr>(input),
+                                  reinterpret_cast<cuda::CUdeviceptr>(weight)};
+  constexpr artifact::DType f32 = artifact::DType::F32;
+  artifact::LibraryProduct product{m, n, k, 1, 2, 0, f32, f32, f32};
+  auto stream = cuda::makeStream(device);
+  auto prepared = cuda::PreparedProduct::make(*blas, product, bindings, 0);
+  ASSERT_TRUE(prepared.ok()) << prepared.status().text();
+  ASSERT_TRUE(prepared->enqueue(stream->get()).ok());
+  for (size_t i = 0; i < m; ++i) {
+    for (size_t j = 0; j < n; ++j) {
+      float sum = 0;
+      for (size_t d = 0; d < k; ++d)
+        sum += input[i * k + d] * weight[j * k + d];
+      EXPECT_EQ(output[i * n + j], sum);
+    }
+  }
+  product.weightType = artifact::DType::BF16;
+  auto mixed = cuda::PreparedProduct::make(*blas, product, bindings, 0);
+  EXPECT_EQ(mixed.status().code(), ErrorCode::ArtifactLaunch);
+  ::unsetenv("LEVIN_CUBLASLT");
+}
+
+TEST_F(CudaTest, NoLibraryForProducts) {
+  namespace cuda = hal::cuda;
+  auto device = *cuda::Device::open(*cuda::Driver::open(), 0);
+  for (const char *name : {"/nowhere/libcublasLt.so", "libm.so.6"}) {
+    ::setenv("LEVIN_CUBLASLT", name, 1);
+    auto blas = cuda::Blas::open(device);
+    ASSERT_FALSE(blas.ok());
+    EXPECT_EQ(blas.status().code(), ErrorCode::GpuLibrary) << blas.status().text(); // LV8003
+  }
+  ::unsetenv("LEVIN_CUBLASLT");
+}
+
+// --- Launches ------------------------------------------------------------------------------------
+
+TEST_F(CudaTest, LaunchesHaveClustersAndTensorMaps) {
+  namespace cuda = hal::cuda;
+  auto device = *cuda::Device::open(*cuda::Driver::open(), 0);
+  artifact::DeviceLaunch launch;
+  launch.symbol = "toy_mapped";
+  launch.blocksPerProcessor = 3; // of 6 multiprocessors, in whole clusters of 4
+  launch.cluster = {4, 1, 1};
+  launch.sharedBytes = 100000;
+  artifact::TensorMap map;
+  map.binding = 1;
+  map.dtype = artifact::DType::BF16;
+  map.swizzle = 128;
+  map.offset = 32;
+  map.extents = {64, 10};
+  map.strides = {128};
+  map.box = {64, 5};
+  launch.tensorMaps = {map};
+  artifact::Executable described;
+  described.exports = {{"mapped", {false, true}}};
+  described.exports[0].launches = {launch};
+  described.variants = {{"cuda-sm_90a", artifact::CodeKind::Cubin, 0, {}},
+                        {"cuda-sm_100", artifact::CodeKind::Cubin, 0, {}},
+                        {"cuda-ptx_90a", artifact::CodeKind::Ptx, 1, {}}};
+  auto chosen = cuda::chooseVariants(described, device->facts());
+  ASSERT_TRUE(chosen.ok());
+  EXPECT_EQ(*chosen, (std::vector<size_t>{0, 2}));
+  // The driver refuses the first, so the second is taken.
+  control->refusesCubins = true;
+  std::string cubin = "\177ELF", ptx = ".version";
+  auto executable = cuda::Executable::load(device, described, *chosen, [&](uint32_t segment) {
+    return std::as_bytes(std::span(segment == 0 ? cubin : ptx));
+  });
+  ASSERT_TRUE(executable.ok()) << executable.status().text();
+  EXPECT_EQ(executable->variant(), 2u);
+
+  cuda::CUdeviceptr bindings[] = {4096, 8192};
+  auto prepared = cuda::PreparedLaunch::make(*device, *executable, launch, bindings, 0);
+  ASSERT_TRUE(prepared.ok()) << prepared.status().text();
+  auto stream = cuda::makeStream(device);
+  ASSERT_TRUE(prepared->enqueue(*device, stream->get(), false).ok());
+  EXPECT_EQ(control->lastGrid[0], 16u);
+  EXPECT_EQ(control->lastCluster[0], 4u);
+  auto encoded = cuda::encodeTensorMap(*device, map, 8192);
+  ASSERT_TRUE(encoded.ok());
+  EXPECT_EQ(encoded->opaque[0], 8224u);
+  EXPECT_EQ(encoded->opaque[1], (uint64_t(cuda::TensorMapBfloat16) << 32 | 2 << 8 | 3));
+  map.offset = 1;
+  EXPECT_EQ(cuda::encodeTensorMap(*device, map, 8192).status().code(), ErrorCode::ArtifactLaunch);
+
+  // Nothing that the driver accepts.
+  auto none = cuda::Executable::load(device, described, std::vector<size_t>{0},
+                                     [&](uint32_t) { return std::as_bytes(std::span(cubin)); });
+  EXPECT_EQ(none.status().code(), ErrorCode::ArtifactCode);
+  // More shared memory than there is.
+  described.exports[0].launches[0].sharedBytes = 300000;
+  auto large = cuda::Executable::load(device, described, std::vector<size_t>{2},
+                                      [&](uint32_t) { return std::as_bytes(std::span(ptx)); });
+  EXPECT_EQ(large.status().code(), ErrorCode::ArtifactTarget);
 }
 
 // --- What can be wrong before anything runs ------------------------------------------------------

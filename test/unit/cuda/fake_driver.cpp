@@ -4,9 +4,11 @@
 #include "runtime/hal/cuda/Types.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -133,13 +135,34 @@ void fillRandom(const Arguments &a) {
   }
 }
 
+/// logits, out, rows, vocabulary: as row_summary.
+void summary(const Arguments &a, unsigned x) {
+  constexpr size_t most = 64;
+  const float *logits = a.pointer<float>(0) + x * a.scalar(3);
+  float *out = a.pointer<float>(1) + x * (2 + 2 * most);
+  std::vector<std::pair<float, int32_t>> order;
+  double sum = 0;
+  for (int32_t v = 0; v < a.scalar(3); ++v) {
+    order.emplace_back(-logits[v], v);
+    sum += std::exp(static_cast<double>(logits[v]));
+  }
+  std::sort(order.begin(), order.end());
+  order.resize(most, {std::numeric_limits<float>::infinity(), -1});
+  out[0] = static_cast<float>(std::log(sum));
+  out[1] = -order[0].first;
+  for (size_t i = 0; i < most; ++i) {
+    out[2 + 2 * i] = -order[i].first;
+    std::memcpy(&out[3 + 2 * i], &order[i].second, sizeof(float));
+  }
+}
+
 struct Kernel {
   const char *name;
   size_t parameters;
 };
-constexpr Kernel kernels[] = {{"toy_recur", 7}, {"toy_paged", 7}, {"toy_project", 4},
-                              {"toy_scale", 6}, {"toy_place", 2}, {"toy_fill", 5},
-                              {"toy_mapped", 3}};
+constexpr Kernel kernels[] = {{"toy_recur", 7},   {"toy_paged", 7}, {"toy_project", 4},
+                              {"toy_scale", 6},   {"toy_place", 2}, {"toy_fill", 5},
+                              {"toy_summary", 4}, {"toy_mapped", 3}};
 
 void execute(const Kernel &kernel, const CUlaunchConfig &config, const Arguments &arguments) {
   std::string_view name = kernel.name;
@@ -155,6 +178,8 @@ void execute(const Kernel &kernel, const CUlaunchConfig &config, const Arguments
         recur(arguments, x);
       else if (name == "toy_paged")
         paged(arguments, x);
+      else if (name == "toy_summary")
+        summary(arguments, x);
       else if (name == "toy_project")
         project(arguments, x, y);
     }
@@ -491,4 +516,73 @@ FAKE CUresult cuTensorMapEncodeTiled(CUtensorMap *map, int type, uint32_t rank, 
       map->opaque[11 + i] = strides[i - 1];
   }
   return 0;
+}
+
+// --- cuBLASLt ------------------------------------------------------------------------------------
+
+namespace {
+struct FakeLayout {
+  int type = 0;
+  uint64_t rows = 0, columns = 0;
+};
+double elementAt(const void *base, int type, uint64_t index) {
+  if (type == 0)
+    return static_cast<const float *>(base)[index];
+  uint32_t bits = uint32_t(static_cast<const uint16_t *>(base)[index]) << 16; // bf16
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+} // namespace
+
+FAKE int cublasLtCreate(void **handle) {
+  *handle = make<int>();
+  return 0;
+}
+FAKE int cublasLtDestroy(void *handle) { return destroy<int>(handle); }
+FAKE int cublasLtMatmulDescCreate(void **description, int compute, int scale) {
+  *description = make<int>();
+  return compute == 68 && scale == 0 ? 0 : 15;
+}
+FAKE int cublasLtMatmulDescDestroy(void *description) { return destroy<int>(description); }
+FAKE int cublasLtMatmulDescSetAttribute(void *, int attribute, const void *value, size_t) {
+  return attribute == 3 && *static_cast<const int *>(value) == 1 ? 0 : 15; // A is transposed
+}
+FAKE int cublasLtMatrixLayoutCreate(void **layout, int type, uint64_t rows, uint64_t columns,
+                                    int64_t leading) {
+  auto *made = make<FakeLayout>();
+  *made = {type, rows, columns};
+  *layout = made;
+  return leading == static_cast<int64_t>(rows) ? 0 : 15;
+}
+FAKE int cublasLtMatrixLayoutDestroy(void *layout) { return destroy<FakeLayout>(layout); }
+FAKE int cublasLtMatmulPreferenceCreate(void **preference) {
+  *preference = make<int>();
+  return 0;
+}
+FAKE int cublasLtMatmulPreferenceDestroy(void *preference) { return destroy<int>(preference); }
+FAKE int cublasLtMatmulPreferenceSetAttribute(void *, int, const void *, size_t) { return 0; }
+FAKE int cublasLtMatmulAlgoGetHeuristic(void *, void *, void *, void *, void *, void *, void *, int,
+                                        void *, int *count) {
+  *count = 1;
+  return 0;
+}
+/// d[n, m] = a[k, n]^T b[k, m], by columns.
+FAKE int cublasLtMatmul(void *, void *, const void *, const void *a, void *aLayout, const void *b,
+                        void *bLayout, const void *, const void *, void *, void *d, void *,
+                        const void *, void *, size_t, CUstream stream) {
+  LOCK;
+  FakeLayout left = *static_cast<FakeLayout *>(aLayout),
+             right = *static_cast<FakeLayout *>(bLayout);
+  return perform(stream, [=] {
+    for (uint64_t column = 0; column < right.columns; ++column) {
+      for (uint64_t row = 0; row < left.columns; ++row) {
+        double sum = 0;
+        for (uint64_t k = 0; k < left.rows; ++k)
+          sum += elementAt(a, left.type, row * left.rows + k) *
+                 elementAt(b, right.type, column * right.rows + k);
+        static_cast<float *>(d)[column * left.columns + row] = static_cast<float>(sum);
+      }
+    }
+  });
 }

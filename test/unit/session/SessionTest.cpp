@@ -25,7 +25,7 @@ std::vector<int32_t> randomTokens(size_t count, uint32_t seed) {
 
 class SessionTest : public testing::Test {
 protected:
-  void open(std::span<const Bucket> buckets, SessionOptions options = {2, true, 0}) {
+  void open(std::span<const Bucket> buckets, SessionOptions options = {2, true, 0, 0}) {
     std::string path = toy::write(folder.path(), buckets);
     auto loaded = Model::load(path, {});
     ASSERT_TRUE(loaded.ok()) << loaded.status().text();
@@ -325,6 +325,91 @@ TEST_F(SessionTest, SessionsInThreads) {
     });
   for (std::thread &user : users)
     user.join();
+}
+
+// --- Pages ---------------------------------------------------------------------------------------
+
+class PagedSessionTest : public SessionTest {
+protected:
+  void openPaged(uint64_t pages) {
+    std::string path = toy::write(folder.path(), manyBuckets, {false, pages});
+    auto loaded = Model::load(path, {});
+    ASSERT_TRUE(loaded.ok()) << loaded.status().text();
+    model = *loaded;
+    auto made = Session::create(model, {2, true, 0, 0});
+    ASSERT_TRUE(made.ok()) << made.status().text();
+    session = std::move(*made);
+  }
+  Status feed(int32_t slot, std::span<const int32_t> tokens) {
+    return session->step({{{slot, LogitsMode::None, tokens}}},
+                         [](size_t, size_t, const float *) {});
+  }
+};
+
+// Three sequences take turns, so that their pages lie between those of the others.
+TEST_F(PagedSessionTest, SequencesShareThePages) {
+  openPaged(40);
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<int32_t> slots;
+  for (uint32_t s = 0; s < 3; ++s) {
+    tokens.push_back(randomTokens(90, s));
+    slots.push_back(*session->acquireSlot());
+  }
+  for (size_t done = 0; done < 90; done += 5) {
+    std::vector<StepSequence> sequences;
+    for (size_t s = 0; s < 3; ++s)
+      sequences.push_back({slots[s], LogitsMode::All, std::span(tokens[s]).subspan(done, 5)});
+    Rows rows = step(sequences);
+    for (size_t s = 0; s < 3; ++s)
+      for (size_t t = 0; t < 5; ++t)
+        expectRow(rows[{s, t}], tokens[s], done + t);
+  }
+  // A sequence that is begun again takes the pages that were given back.
+  ASSERT_TRUE(session->releaseSlot(slots[1]).ok());
+  ASSERT_TRUE(session->resetSlot(slots[2]).ok());
+  std::vector<int32_t> again = randomTokens(200, 9);
+  Rows rows = step({{{slots[2], LogitsMode::All, again}}});
+  for (size_t t = 0; t < again.size(); ++t)
+    expectRow(rows[{0, t}], again, t);
+}
+
+TEST_F(PagedSessionTest, PagesRunOut) {
+  openPaged(10); // of 8 tokens
+  int32_t first = *session->acquireSlot(), second = *session->acquireSlot();
+  std::vector<int32_t> tokens = randomTokens(80, 1);
+  ASSERT_TRUE(feed(first, std::span(tokens).first(57)).ok()); // 8 pages
+  Status status = feed(second, std::span(tokens).first(17));
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.code(), ErrorCode::PagesFull) << status.text(); // LV4004
+  EXPECT_NE(status.text().find("have: 2 of 10 pages of 8 tokens unused"), std::string::npos)
+      << status.text();
+  // Nothing has changed: less fits, and so does more once the other is gone.
+  ASSERT_TRUE(feed(second, std::span(tokens).first(16)).ok());
+  EXPECT_EQ(feed(first, std::span(tokens).first(8)).code(), ErrorCode::PagesFull);
+  ASSERT_TRUE(session->releaseSlot(second).ok());
+  Rows rows = step({{{first, LogitsMode::All, std::span(tokens).subspan(57, 23)}}});
+  for (size_t t = 0; t < 23; ++t)
+    expectRow(rows[{0, t}], tokens, 57 + t);
+}
+
+TEST_F(PagedSessionTest, CallsAreChecked) {
+  openPaged(10);
+  std::vector<int32_t> ids = {1}, starts = {0, 1}, zero = {0}, table(toy::blocksOfContext, 0);
+  table[7] = 10;
+  auto tensor = [](const char *name, std::vector<uint64_t> shape, std::vector<int32_t> &values) {
+    return CallTensor{
+        name, {artifact::DType::I32, std::move(shape)}, std::as_writable_bytes(std::span(values))};
+  };
+  std::vector<CallTensor> inputs = {
+      tensor("ids", {1}, ids),    tensor("starts", {2}, starts),
+      tensor("slots", {1}, zero), tensor("past", {1}, zero),
+      tensor("rows", {1}, zero),  tensor("pages", {1, toy::blocksOfContext}, table)};
+  Status status = session->call("step_1_1_1", inputs, {});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.code(), ErrorCode::InputFile);
+  EXPECT_NE(status.text().find("10 at 7"), std::string::npos) << status.text();
+  table[7] = 9;
+  EXPECT_TRUE(session->call("step_1_1_1", inputs, {}).ok());
 }
 
 } // namespace

@@ -67,8 +67,8 @@ std::string code() { return *readFile(LEVIN_TOY_KERNELS); }
 /// What the artifact's checks want of PTX; the test's own driver knows the kernels by name.
 static std::string ptx() {
   std::string text = ".version 7.8\n.target sm_80\n";
-  for (const char *name :
-       {"toy_recur", "toy_paged", "toy_project", "toy_scale", "toy_place", "toy_fill"})
+  for (const char *name : {"toy_recur", "toy_paged", "toy_project", "toy_scale", "toy_place",
+                           "toy_fill", "toy_summary"})
     text += fmt::format(".visible .entry {}()\n", name);
   return text;
 }
@@ -266,7 +266,10 @@ Manifest manifest(std::span<const Bucket> buckets, const Kind &kind) {
     fill.launches = {{"toy_fill"}};
     fill.launches[0].block = {256, 1, 1};
     fill.launches[0].scalars = {0, 0, 0, 0};
-    executable.exports = {fill};
+    Export summary{"row_summary", {false, true}, 64, 0};
+    summary.launches = {{"toy_summary"}};
+    summary.launches[0].scalars = {0, 0};
+    executable.exports = {fill, summary};
     manifest.executables.push_back(executable);
   }
   manifest.debug.locations = {"model.recurrence", "model.head"};
