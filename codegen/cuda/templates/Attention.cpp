@@ -171,7 +171,7 @@ private:
   const AttentionGroup &g;
   const CudaTarget &target;
   KernelPlan plan;
-  std::string shape; // the struct of constants
+  std::string shape, constants; // name and text of the struct of constants
   uint64_t turnOffset = 0;
 
   void makeShape();
@@ -219,7 +219,7 @@ void PlanBuilder::makeShape() {
                                    exact(static_cast<float>(g.scale)), table.empty() ? "0" : table)
                          .str();
   shape = "AttentionShape_" + digestOf(text);
-  plan.source += "struct " + shape + " " + text;
+  constants = "struct " + shape + " " + text;
 }
 
 /// Channels that a thread of the store takes at once.
@@ -269,10 +269,15 @@ DeviceLaunch &PlanBuilder::add(llvm::StringRef kind, const std::string &bounds, 
   std::string symbol = llvm::formatv("attention_{0}_d{1}_h{2}x{3}_{4}", kind, g.size, g.groups,
                                      g.perGroup(), digestOf(shape + bounds + parameters + text))
                            .str();
-  plan.source += llvm::formatv("extern \"C\" __global__ void __launch_bounds__({0})\n{1}({2}) "
-                               "{{{3}}\n\n",
-                               bounds, symbol, parameters, text)
-                     .str();
+  // Kernels are compiled apart: buckets have different sets of them.
+  std::string source = llvm::formatv("{0}extern \"C\" __global__ void __launch_bounds__({1})\n"
+                                     "{2}({3}) {{{4}}\n",
+                                     constants, bounds, symbol, parameters, text)
+                           .str();
+  if (plan.source.empty())
+    plan.source = std::move(source);
+  else
+    plan.moreSources.push_back(std::move(source));
   DeviceLaunch &launch = plan.launches.emplace_back();
   launch.symbol = symbol;
   launch.scalars = {g.tokens, g.sequences, g.blocks, g.poolPages};
