@@ -34,6 +34,11 @@ MODELS = {
 MODEL_TOLERANCE = {"f32": 5e-5, "bf16": 5e-2}
 
 
+# How tensors are stored: between kernels, and in caches.
+KINDS = {"f32": ("--activations", "f32"), "bf16": ("--activations", "bf16"),
+         "f8": ("--activations", "bf16", "--kv-type", "f8")}
+
+
 class Compiler:
     def __init__(self, arguments):
         self.bin, self.out, self.targets = arguments.bin, arguments.out, arguments.targets.split(",")
@@ -48,7 +53,7 @@ class Compiler:
             return path
 
         for kind in kinds:
-            stored = ("--activations", "bf16") if kind == "bf16" else ()
+            stored = KINDS[kind]
             meaning = artifact(f"{kind}-meaning", "--target", "host", "--kernels", "generic", *stored)
             others = []
             if "host" in self.targets:
@@ -87,7 +92,7 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--targets", default="cuda")
-    parser.add_argument("--kinds", default="f32,bf16", help="activations: f32, bf16")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="how tensors are stored: f32, bf16, f8")
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -103,8 +108,8 @@ def main():
         source.write_text(case.text)
         if case.weights:
             (folder / "table.safetensors").write_bytes(case.weights)
-        kinds = [k for k in (("f32", "bf16") if case.kind == "bf16" else ("f32",)) if k in wanted]
-        bounds = {"f32": cases.TOLERANCE["f32"], "bf16": cases.TOLERANCE[case.tolerance or "bf16"]}
+        kinds = [kind for kind in case.kinds if kind in wanted]
+        bounds = {kind: cases.TOLERANCE[key] for kind, key in case.kinds.items()}
         compiler.add(case.name, source, case.options, kinds, bounds, case.padding_id)
     for name, (folder, buckets) in {} if arguments.small else MODELS.items():
         if arguments.only not in name:
@@ -114,7 +119,7 @@ def main():
             shutil.copy(file, arguments.out / name)
         compiler.add(name, ROOT / folder,
                      ("--buckets", buckets, "--slots", "4", "--max-context", "512"),
-                     [k for k in ("f32", "bf16") if k in wanted], MODEL_TOLERANCE, 0)
+                     [kind for kind in MODEL_TOLERANCE if kind in wanted], MODEL_TOLERANCE, 0)
     failures = compiler.run(arguments.jobs)
     for link in arguments.out.glob("*/*.weights"):
         link.unlink() # the weights lie beside the artifact
