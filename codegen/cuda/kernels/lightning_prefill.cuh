@@ -22,9 +22,9 @@ template <int D, int Stages = D == 128 ? 3 : 4> struct LightningPrefillShape {
   static constexpr int chunk = 64, halves = D / 64, threads = 384;
   static constexpr int tile = chunk * 128; // bytes of 64 rows of 64 values
   static constexpr int stages = Stages, stageBytes = (2 * halves + 1) * tile;
-  static constexpr int scores = stages * stageBytes, outputs = scores + 2 * tile;
-  static constexpr int tables = outputs + 2 * tile; // 3 of `chunk` floats
-  static constexpr int barriers = tables + 3 * chunk * 4;
+  // Two of each: P, v times its weights, and the output.
+  static constexpr int scores = stages * stageBytes, weighted = scores + 2 * tile;
+  static constexpr int outputs = weighted + 2 * tile, barriers = outputs + 2 * tile;
   static constexpr int order = barriers + (2 * stages + 4) * 8 + 16;
   static_assert(D == 64 || D == 128);
 
@@ -37,7 +37,7 @@ template <int D, int Stages = D == 128 ? 3 : 4> struct LightningPrefillShape {
 
 namespace lightning {
 
-template <int D, int Stages, bool Multicast> class Prefill {
+template <int D, int Stages, bool Multicast, int Parts> class Prefill {
 public:
   using Shape = LightningPrefillShape<D, Stages>;
   static_assert(!Multicast || Shape::halves == 2);
@@ -65,10 +65,7 @@ public:
     sm90::RingPosition<Shape::stages> ring;
     list.forEach([&](const Work &work) {
       for (int row = 0; row < work.count; row += Shape::chunk) {
-        if constexpr (Multicast)
-          sm90::wait(empty(ring.stage), ring.parity ^ 1);
-        else
-          sm90::wait(empty(ring.stage), ring.parity ^ 1);
+        sm90::wait(empty(ring.stage), ring.parity ^ 1);
         uint32_t barrier = full(ring.stage), to = stage(ring.stage);
         sm90::arriveExpect(barrier, Shape::stageBytes);
         int y = work.first + row;
@@ -91,13 +88,14 @@ public:
     });
   }
 
-  /// P of each chunk, bf16 [i, j].
+  /// P of each chunk, bf16 [i, j], and v times its weights.
   __device__ __forceinline__ void makeScores() {
     const int thread = threadIdx.x % 128, warp = thread / 32, lane = thread % 32;
     const int row = 16 * warp + lane / 4, column = 2 * (lane % 4);
-    // Where this thread's rows of fragments go.
+    // Where this thread's rows of fragments go, and its 16 bytes of v in each 16 rows.
     const uint32_t target =
         sm90::swizzle128((16 * warp + lane / 8 % 2 * 8 + lane % 8) * 128 + lane / 16 * 16);
+    const uint32_t part = sm90::swizzle128(thread * 16);
     sm90::RingPosition<Shape::stages> ring;
     sm90::RingPosition<2> buffer;
     list.forEach([&](const Work &work) {
@@ -108,19 +106,47 @@ public:
         int distance = row + (i % 4 / 2) * 8 - (column + i / 4 * 8 + i % 2);
         factors[i] = distance < 0 ? 0.0f : expf(-slope * static_cast<float>(distance));
       }
+      float weights[4]; // of rows thread / 8 + 16 i
+      auto weigh = [&](int valid) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          int distance = valid - 1 - (thread / 8 + 16 * i);
+          weights[i] = distance < 0 ? 0.0f : expf(-slope * static_cast<float>(distance));
+        }
+      };
+      weigh(Shape::chunk);
       for (int begin = 0; begin < work.count; begin += Shape::chunk) {
         const int valid = min(work.count - begin, Shape::chunk);
         const uint32_t queries = stage(ring.stage), keys = queries + Shape::halves * Shape::tile;
         sm90::wait(full(ring.stage), ring.parity);
-        if (valid < Shape::chunk)
-          clearKeys(ring.stage, valid, thread);
+        if (valid < Shape::chunk) {
+          clearTail(ring.stage, valid, thread);
+          weigh(valid);
+        }
         float p[32];
+        const uint64_t q = sm90::descriptorK(queries), k = sm90::descriptorK(keys);
         sm90::wgmmaFence();
 #pragma unroll
-        for (int k = 0; k < D / 16; ++k)
-          sm90::wgmma<64>(p, sm90::descriptorK(queries + k / 4 * Shape::tile + k % 4 * 32),
-                          sm90::descriptorK(keys + k / 4 * Shape::tile + k % 4 * 32), k > 0);
+        for (int i = 0; i < D / 16; ++i)
+          sm90::wgmma<64>(p, advance(q, i / 4 * Shape::tile + i % 4 * 32),
+                          advance(k, i / 4 * Shape::tile + i % 4 * 32), i > 0);
         sm90::wgmmaCommit();
+
+        sm90::wait(scoresEmpty(buffer.stage), buffer.parity ^ 1);
+        const char *values =
+            shared + ring.stage * Shape::stageBytes + 2 * Shape::halves * Shape::tile;
+        char *weighted = shared + Shape::weighted + buffer.stage * Shape::tile;
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const uint4 v = *reinterpret_cast<const uint4 *>(values + part + 2048 * i);
+          auto times = [&](uint32_t pair) {
+            return sm90::packBf16(sm90::lowBf16(pair) * weights[i],
+                                  sm90::highBf16(pair) * weights[i]);
+          };
+          *reinterpret_cast<uint4 *>(weighted + part + 2048 * i) =
+              make_uint4(times(v.x), times(v.y), times(v.z), times(v.w));
+        }
+
         sm90::wgmmaWait<0>();
         sm90::wgmmaHold(p);
         if (lane == 0)
@@ -130,7 +156,6 @@ public:
           int distance = row + (i % 4 / 2) * 8 - (column + i / 4 * 8 + i % 2);
           p[i] = distance < 0 ? 0.0f : p[i] * factors[i];
         }
-        sm90::wait(scoresEmpty(buffer.stage), buffer.parity ^ 1);
         const uint32_t scores = base + Shape::scores + buffer.stage * Shape::tile;
 #pragma unroll
         for (int j = 0; j < 4; ++j)
@@ -147,12 +172,10 @@ public:
     });
   }
 
-  /// Output and state.  The state's product of a chunk and what its scores add run behind one
-  /// another on the tensor cores, with the rounding of the state for the next chunk and the output
-  /// of the one before in their shadow.
+  /// Output and state.  The products of a chunk run behind one another on the tensor cores, with
+  /// the rounding of the state for the next chunk and the output of the one before beside them.
   __device__ __forceinline__ void makeOutput(const CUtensorMap *output) {
     const int thread = threadIdx.x % 128, warp = thread / 32, lane = thread % 32;
-    const int column = 2 * (lane % 4);
     // Of a tile of tokens by v: this thread's row of fragments 16 tokens by the warp's 16 columns.
     const uint32_t fragment =
         sm90::swizzle128((lane / 16 * 8 + lane % 8) * 128 + 32 * warp + lane / 8 % 2 * 16);
@@ -160,47 +183,52 @@ public:
     sm90::RingPosition<Shape::stages> ring;
     sm90::RingPosition<2> buffer;
     list.forEach([&](const Work &work) {
-      makeTables(work, thread);
-      float s[D / 2], o[32];
-      uint32_t v[4][4], next[4][4], weighted[4][4], packed[4][4], rounded[D / 16][4];
-      state.begin(s, work);
+      const float slope = __ldg(a.slopes + work.head);
       const int x = work.head * D + 64 * half;
-      auto validFrom = [&](int begin) { return min(work.count - begin, Shape::chunk); };
-      auto fetch = [&](int begin, const sm90::RingPosition<Shape::stages> &from) {
-        const int valid = validFrom(begin);
-        const uint32_t values = stage(from.stage) + 2 * Shape::halves * Shape::tile + fragment;
-        sm90::wait(full(from.stage), from.parity);
+      float powers[16]; // lambda^(i+1) of this thread's tokens
 #pragma unroll
-        for (int j = 0; j < 4; ++j)
-          sm90::loadMatrix4<true>(next[j], values + 2048 * j);
-        if (valid < Shape::chunk)
-          clearValues(next, valid, column);
-        weighValues(weighted, next, table(valid < Shape::chunk ? 2 : 1), column);
-      };
-      // The state as an operand of the chunk from `begin` on, then decayed over it.
+      for (int i = 0; i < 16; ++i)
+        powers[i] = expf(-slope * static_cast<float>(lane % 4 * 2 + i / 2 * 8 + i % 2 + 1));
+      const float chunkDecay = expf(-slope * static_cast<float>(Shape::chunk));
+      float s[D / 2], o[32];
+      uint32_t packed[4][4], rounded[Parts][D / 16][4];
+      state.begin(s, work);
+      // The state as an operand of the chunk from `begin` on (with two parts, of twice the digits),
+      // then decayed over it.
       auto round = [&](int begin) {
 #pragma unroll
         for (int k = 0; k < D / 16; ++k)
 #pragma unroll
-          for (int i = 0; i < 4; ++i)
-            rounded[k][i] = sm90::packBf16(s[8 * k + 2 * i], s[8 * k + 2 * i + 1]);
-        const float decay = table(0)[validFrom(begin) - 1];
+          for (int i = 0; i < 4; ++i) {
+            const float low = s[8 * k + 2 * i], high = s[8 * k + 2 * i + 1];
+            const uint32_t pair = sm90::packBf16(low, high);
+            rounded[0][k][i] = pair;
+            if constexpr (Parts == 2)
+              rounded[1][k][i] =
+                  sm90::packBf16(low - sm90::lowBf16(pair), high - sm90::highBf16(pair));
+          }
+        const int valid = work.count - begin;
+        const float decay =
+            valid < Shape::chunk ? expf(-slope * static_cast<float>(valid)) : chunkDecay;
 #pragma unroll
         for (int i = 0; i < D / 2; ++i)
           s[i] *= decay;
       };
-      auto store = [&](int number, int begin) {
-        const uint32_t outputs = base + Shape::outputs + number * Shape::tile;
-        const int y = work.first + begin, valid = validFrom(begin);
+      auto write = [&](int number) {
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-          sm90::storeMatrix4<true>(outputs + fragment + 2048 * j, packed[j][0], packed[j][1],
-                                   packed[j][2], packed[j][3]);
+          sm90::storeMatrix4<true>(base + Shape::outputs + number * Shape::tile + fragment +
+                                       2048 * j,
+                                   packed[j][0], packed[j][1], packed[j][2], packed[j][3]);
+      };
+      auto store = [&](int number, int begin, bool last) {
+        const uint32_t outputs = base + Shape::outputs + number * Shape::tile;
+        const int y = work.first + begin, valid = work.count - begin;
         sm90::fenceAsyncShared();
         if (thread == 0)
           sm90::storeWaitRead<0>(); // of the other buffer, which is written next
         sm90::namedBarrier(2, 128);
-        if (valid < Shape::chunk) {
+        if (last && valid < Shape::chunk) {
           storeTail(outputs, x, y, valid, thread);
         } else if (thread == 0) {
           sm90::store2D(output, outputs, x, y);
@@ -208,64 +236,62 @@ public:
         }
       };
 
-      fetch(0, ring);
       round(0);
       for (int begin = 0; begin < work.count; begin += Shape::chunk) {
         const uint32_t queries = stage(ring.stage), keys = queries + Shape::halves * Shape::tile;
         const uint32_t scores = base + Shape::scores + buffer.stage * Shape::tile;
-#pragma unroll
-        for (int j = 0; j < 16; ++j)
-          v[j / 4][j % 4] = next[j / 4][j % 4];
-        if (validFrom(begin) < Shape::chunk) // keys behind the end are cleared by then
-          sm90::wait(scoresFull(buffer.stage), buffer.parity);
+        const uint64_t q = sm90::descriptorK(queries), p = sm90::descriptorK(scores);
+        const uint64_t k = sm90::descriptorMN(keys, Shape::tile);
+        const uint64_t v = sm90::descriptorMN(keys + Shape::halves * Shape::tile, Shape::tile);
+        const uint64_t w =
+            sm90::descriptorMN(scores + Shape::weighted - Shape::scores, Shape::tile);
+        sm90::wait(full(ring.stage), ring.parity);
         sm90::wgmmaFence();
 #pragma unroll
-        for (int k = 0; k < D / 16; ++k)
-          sm90::wgmma<64>(o, rounded[k],
-                          sm90::descriptorK(queries + k / 4 * Shape::tile + k % 4 * 32), k > 0);
+        for (int part = 0; part < Parts; ++part)
+#pragma unroll
+          for (int i = 0; i < D / 16; ++i)
+            sm90::wgmma<64>(o, rounded[part][i], advance(q, i / 4 * Shape::tile + i % 4 * 32),
+                            part + i > 0);
         sm90::wgmmaCommit();
+        sm90::wait(scoresFull(buffer.stage), buffer.parity);
+        sm90::wgmmaFence();
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-          sm90::wgmma<D, 1>(s, weighted[j], sm90::descriptorMN(keys + 2048 * j, Shape::tile), true);
+          sm90::wgmma<D, 1, 1>(s, advance(w, 2048 * j), advance(k, 2048 * j), true);
         sm90::wgmmaCommit();
         if (begin > 0)
-          store(buffer.stage ^ 1, begin - Shape::chunk);
-        sm90::wait(scoresFull(buffer.stage), buffer.parity);
+          write(buffer.stage ^ 1);
 
         sm90::wgmmaWait<1>();
         sm90::wgmmaHold(o);
 #pragma unroll
-        for (int i = 0; i < 32; i += 2) {
-          float2 power = *reinterpret_cast<const float2 *>(table(0) + column + i / 4 * 8);
-          o[i] *= power.x, o[i + 1] *= power.y;
-        }
+        for (int i = 0; i < 32; ++i)
+          o[i] *= powers[i / 4 * 2 + i % 2];
         sm90::wgmmaFence();
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-          sm90::wgmma<64>(o, v[j], sm90::descriptorK(scores + 32 * j), true);
+          sm90::wgmma<64, 1, 0>(o, advance(v, 2048 * j), advance(p, 32 * j), true);
         sm90::wgmmaCommit();
+        if (begin > 0)
+          store(buffer.stage ^ 1, begin - Shape::chunk, false);
         sm90::wgmmaWait<1>();
         sm90::wgmmaHold(s);
-        if (lane == 0)
-          release(ring.stage);
-        ring.advance();
-        if (begin + Shape::chunk < work.count) {
-          fetch(begin + Shape::chunk, ring);
+        if (begin + Shape::chunk < work.count)
           round(begin + Shape::chunk);
-        }
         sm90::wgmmaWait<0>();
         sm90::wgmmaHold(o);
-#pragma unroll
-        for (int j = 0; j < 16; ++j) // read until here
-          asm volatile("" ::"r"(v[j / 4][j % 4]));
-        if (lane == 0)
+        if (lane == 0) {
+          release(ring.stage);
           sm90::arrive(scoresEmpty(buffer.stage));
+        }
 #pragma unroll
         for (int i = 0; i < 16; ++i)
           packed[i / 4][i % 4] = sm90::packBf16(o[2 * i], o[2 * i + 1]);
-        buffer.advance();
+        ring.advance(), buffer.advance();
       }
-      store(buffer.stage ^ 1, (work.count - 1) / Shape::chunk * Shape::chunk);
+      write(buffer.stage ^ 1);
+      store(buffer.stage ^ 1, (work.count - 1) / Shape::chunk * Shape::chunk, true);
       if (work.last)
         state.store(s, work);
     });
@@ -293,41 +319,19 @@ private:
           "mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(sm90::mapToCta(empty(i), half ^ 1))
           : "memory");
   }
-  /// 0: lambda^(i+1); 1: lambda^(63-j); 2: lambda^(L-1-j) of the last chunk, zeros from L on.
-  __device__ __forceinline__ float *table(int i) const {
-    return reinterpret_cast<float *>(shared + Shape::tables) + i * Shape::chunk;
+  /// `descriptor` of an address `bytes` further on; its upper half is constant.
+  __device__ __forceinline__ static uint64_t advance(uint64_t descriptor, uint32_t bytes) {
+    return (descriptor & 0xFFFFFFFF00000000) | (static_cast<uint32_t>(descriptor) + bytes / 16);
   }
-
-  /// Rows from `valid` on hold the next sequence or nothing: as zeros they add nothing to S.
-  __device__ __forceinline__ void clearKeys(int number, int valid, int thread) const {
+  /// Rows of k and v from `valid` on hold the next sequence or nothing: as zeros they add nothing.
+  __device__ __forceinline__ void clearTail(int number, int valid, int thread) const {
     char *keys = shared + number * Shape::stageBytes + Shape::halves * Shape::tile;
-    for (int i = thread; i < Shape::halves * (Shape::chunk - valid) * 8; i += 128) {
-      int tile = i / ((Shape::chunk - valid) * 8), part = i % ((Shape::chunk - valid) * 8);
-      *reinterpret_cast<uint4 *>(keys + tile * Shape::tile + valid * 128 + part * 16) =
+    const int parts = (Shape::chunk - valid) * 8;
+    for (int i = thread; i < (Shape::halves + 1) * parts; i += 128)
+      *reinterpret_cast<uint4 *>(keys + i / parts * Shape::tile + valid * 128 + i % parts * 16) =
           make_uint4(0, 0, 0, 0);
-    }
     sm90::fenceAsyncShared();
     sm90::namedBarrier(1, 128);
-  }
-  __device__ __forceinline__ static void clearValues(uint32_t (&v)[4][4], int valid, int column) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        int token = 16 * j + i / 2 * 8 + column;
-        v[j][i] &= (token < valid ? 0xFFFFu : 0) | (token + 1 < valid ? 0xFFFF0000u : 0);
-      }
-  }
-  __device__ __forceinline__ void makeTables(const Work &work, int thread) const {
-    sm90::namedBarrier(2, 128); // the tables of the work before are read
-    if (thread < Shape::chunk) {
-      const float slope = __ldg(a.slopes + work.head);
-      const int last = (work.count - 1) % Shape::chunk;
-      table(0)[thread] = expf(-slope * static_cast<float>(thread + 1));
-      table(1)[thread] = expf(-slope * static_cast<float>(Shape::chunk - 1 - thread));
-      table(2)[thread] = thread <= last ? expf(-slope * static_cast<float>(last - thread)) : 0.0f;
-    }
-    sm90::namedBarrier(2, 128);
   }
   /// The first `valid` rows of the tile: those behind belong to others.
   __device__ __forceinline__ void storeTail(uint32_t outputs, int x, int y, int valid,
@@ -346,14 +350,15 @@ private:
 /// Grid: a multiple of D / 64 CTAs of 384 threads, `LightningPrefillShape<D>::bytes()` of dynamic
 /// shared memory.  Boxes of every map are 64 by 64 elements with 128-byte swizzle.  With Multicast,
 /// clusters of 2.
-template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = false>
+template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = false,
+          int Parts = 1>
 __device__ __forceinline__ void lightningPrefill(const CUtensorMap *q, const CUtensorMap *k,
                                                  const CUtensorMap *v, const CUtensorMap *output,
                                                  const LightningPrefillArguments &arguments) {
   extern __shared__ char dynamicShared[];
   const uint32_t misaligned = sm90::sharedAddress(dynamicShared) % 1024;
-  lightning::Prefill<D, Stages, Multicast> prefill(arguments,
-                                                   dynamicShared + (1024 - misaligned) % 1024);
+  lightning::Prefill<D, Stages, Multicast, Parts> prefill(
+      arguments, dynamicShared + (1024 - misaligned) % 1024);
   prefill.prepare();
   if constexpr (Multicast)
     sm90::clusterSync();

@@ -82,12 +82,13 @@ void launchPlain(const LightningArguments<In, Out> &arguments, int sequences, in
   CHECK_CUDA(cudaGetLastError());
 }
 
-template <int D, int Stages, bool Multicast>
+template <int D, int Stages, bool Multicast, int Parts>
 __global__ void __launch_bounds__(384, 1) __cluster_dims__(Multicast ? 2 : 1, 1, 1)
     lightningPrefillKernel(const __grid_constant__ CUtensorMap joint,
                            const __grid_constant__ CUtensorMap output,
                            const __grid_constant__ kernels::LightningPrefillArguments arguments) {
-  kernels::lightningPrefill<D, Stages, Multicast>(&joint, &joint, &joint, &output, arguments);
+  kernels::lightningPrefill<D, Stages, Multicast, Parts>(&joint, &joint, &joint, &output,
+                                                         arguments);
 }
 template <int D>
 __global__ void __launch_bounds__(256, 1)
@@ -118,13 +119,14 @@ inline CUtensorMap mapOf(const bf16 *data, int64_t rows, int64_t columns) {
 }
 /// q, k and v are parts of one tensor.
 /// q, k and v are parts of one tensor.  Sequences are cut into at most `segments`.
-template <int D, int Stages = kernels::LightningPrefillShape<D>::stages, bool Multicast = false>
+template <int D, int Stages = kernels::LightningPrefillShape<D>::stages, bool Multicast = false,
+          int Parts = 1>
 void launchPrefill(const LightningArguments<bf16, bf16> &a, int sequences, int64_t shortest,
                    cudaStream_t stream = nullptr, int segments = 1) {
   using Shape = kernels::LightningPrefillShape<D, Stages>;
   using SegmentsShape = kernels::LightningSegmentsShape<D>;
   static const int processors = [] {
-    CHECK_CUDA(cudaFuncSetAttribute(lightningPrefillKernel<D, Stages, Multicast>,
+    CHECK_CUDA(cudaFuncSetAttribute(lightningPrefillKernel<D, Stages, Multicast, Parts>,
                                     cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10));
     CHECK_CUDA(cudaFuncSetAttribute(lightningSegmentsKernel<D>,
                                     cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10));
@@ -155,7 +157,7 @@ void launchPrefill(const LightningArguments<bf16, bf16> &a, int sequences, int64
     lightningSegmentsKernel<D>
         <<<grid, SegmentsShape::threads, SegmentsShape::bytes(sequences), stream>>>(joint,
                                                                                     arguments);
-  lightningPrefillKernel<D, Stages, Multicast>
+  lightningPrefillKernel<D, Stages, Multicast, Parts>
       <<<grid, Shape::threads, Shape::bytes(sequences), stream>>>(joint, output, arguments);
   CHECK_CUDA(cudaGetLastError());
 }
