@@ -29,6 +29,9 @@ public:
 };
 } // namespace
 
+/// More tokens are faster as tiles of a large product.
+constexpr int64_t mostTokens = 32;
+
 /// How many rows an expert may get: one for each token.  Without a gather nobody says how many
 /// choices a token has; two are assumed, and more rows cost another pass.
 static int64_t mostRows(const GemmGroup &group) {
@@ -39,8 +42,16 @@ static Shape chooseShape(const GemmGroup &group) {
   Shape shape{static_cast<int64_t>(group.weights.size()), 1};
   while (shape.tiles < 4 && shape.tiles * 8 < mostRows(group))
     shape.tiles *= 2;
+  // Warps read their share of the input again for each of their rows' tiles: with more input rows
+  // they take more matrix rows, as far as there are registers.
+  bool isWide = group.tokenType == DType::F32;
   if (shape.tiles > 1 && shape.matrices == 1)
     shape.rowTiles = 2;
+  if (shape.tiles == 4 && !isWide) {
+    shape.rowTiles = 2;
+    shape.depthWarps = 4;
+    shape.depth = 4 / shape.matrices;
+  }
   return shape;
 }
 
@@ -49,7 +60,7 @@ std::optional<KernelPlan> ExpertGemvTemplate::plan(mlir::func::FuncOp kernel,
   auto group = analyseGemm(kernel);
   if (!group || !group->offsets || group->weightType != DType::BF16 ||
       (group->tokenType != DType::BF16 && group->tokenType != DType::F32) ||
-      mostRows(*group) > 64 || group->k % 8 != 0)
+      mostRows(*group) > mostTokens || group->k % 8 != 0)
     return std::nullopt;
   Shape shape = chooseShape(*group);
   KernelPlan plan;

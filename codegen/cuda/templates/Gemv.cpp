@@ -31,7 +31,7 @@ public:
 
 /// How many rows a kernel may have.  More bf16 rows are faster as tiles of a large product; float32
 /// ones have no such kernel.
-static int64_t mostRows(const GemmGroup &group) { return group.tokenType == DType::F32 ? 64 : 16; }
+static int64_t mostRows(const GemmGroup &group) { return group.tokenType == DType::F32 ? 32 : 16; }
 
 static Shape chooseShape(const GemmGroup &group, const CudaTarget &target) {
   Shape shape{static_cast<int64_t>(group.weights.size()), 1};
@@ -39,16 +39,15 @@ static Shape chooseShape(const GemmGroup &group, const CudaTarget &target) {
     shape.tiles *= 2;
   // Warps read their share of the input again for each of their rows' tiles: with more input rows
   // they take more matrix rows.
-  if (shape.tiles > 1) {
-    shape.rowTiles = shape.matrices == 2 ? 1 : shape.tiles == 2 ? 2 : 4;
-    shape.depth = shape.rowTiles == 4 ? 2 : 4;
-    shape.depthWarps = shape.tiles == 8 ? 4 : 8;
+  if (shape.tiles > 1 && shape.matrices == 1) {
+    shape.rowTiles = group.tokenType == DType::F32 ? 4 : 2;
+    shape.depth = 8 / shape.rowTiles;
   }
   // Few CTAs: divide k among a cluster until all processors work, with at least a round of blocks
   // for each warp.
   int64_t blocks = llvm::divideCeil(group.k, 32);
   auto ctas = [&] { return llvm::divideCeil(group.n, shape.rows()) * shape.cluster; };
-  while (shape.cluster < 8 && ctas() < 2 * static_cast<int64_t>(target.processors) &&
+  while (shape.cluster < 8 && ctas() < static_cast<int64_t>(target.processors) &&
          blocks >= 2 * shape.cluster * shape.depthWarps)
     shape.cluster *= 2;
   return shape;
