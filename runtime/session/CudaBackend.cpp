@@ -217,7 +217,8 @@ Status CudaBackend::enqueueAll(const CudaProgram &program) const {
   LEVIN_RETURN_IF_ERROR(upload(program));
   bool afterKernel = false;
   for (size_t i = 0; i < program.commands(); ++i) {
-    LEVIN_RETURN_IF_ERROR(program.enqueue(i, *device, streams, afterKernel));
+    if (Status status = program.enqueue(i, *device, streams, afterKernel); !status.ok())
+      return program.describe(std::move(status), i, manifest);
     LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(driver, cuEventRecord, marked.get(), main.get()));
     LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(driver, cuStreamWaitEvent, markers.get(), marked.get(), 0));
     LEVIN_RETURN_IF_ERROR(LEVIN_CUDA(driver, cuMemsetD32Async, progressAddress,
@@ -252,7 +253,8 @@ Status CudaBackend::runOneByOne(uint32_t index) {
   auto *done = reinterpret_cast<volatile uint32_t *>(progress.data());
   for (size_t i = 0; i < program.commands(); ++i) {
     bool afterKernel = false;
-    LEVIN_RETURN_IF_ERROR(program.enqueue(i, *device, streams, afterKernel));
+    if (Status status = program.enqueue(i, *device, streams, afterKernel); !status.ok())
+      return program.describe(std::move(status), i, manifest);
     LEVIN_RETURN_IF_ERROR(wait());
     *done = static_cast<uint32_t>(i + 1);
   }

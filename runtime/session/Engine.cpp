@@ -35,6 +35,7 @@ Result<uint64_t> Engine::add(Request request) {
   auto active = std::make_unique<Active>(Active{.id = ++lastId,
                                                 .request = std::move(request),
                                                 .sampler = std::move(sampler),
+                                                .answer = {},
                                                 .result = {},
                                                 .added = Clock::now(),
                                                 .started = {}});
@@ -55,15 +56,33 @@ Status Engine::cancel(uint64_t id) {
   return makeError(ErrorCode::Argument, "there is no request {}, or it has ended", id);
 }
 
-/// Gives slots to requests that wait.
+/// Gives slots to requests that wait, as long as there are pages for the prompts of all.
 void Engine::admit() {
+  uint64_t pages = session.unusedPages();
+  bool anyone = false;
+  for (auto &active : requests) {
+    if (active->slot < 0)
+      continue;
+    uint64_t rest = active->request.prompt.size() - active->fed;
+    pages -= std::min(pages, session.pagesLacking(active->slot, rest));
+    anyone = true;
+  }
   for (auto &active : requests) {
     if (active->slot >= 0)
       continue;
     Result<int32_t> slot = session.acquireSlot();
     if (!slot.ok())
       return;
+    uint64_t needed = session.pagesLacking(*slot, active->request.prompt.size());
+    if (needed > pages && anyone) {
+      (void)session.releaseSlot(*slot);
+      return;
+    }
+    pages -= std::min(pages, needed);
+    anyone = true;
     active->slot = *slot;
+    if (active->started != Clock::time_point()) // it had a slot before
+      continue;
     active->started = Clock::now();
     active->result.queueSeconds = secondsBetween(active->added, active->started);
   }
@@ -74,8 +93,16 @@ std::vector<Engine::Turn> Engine::compose(std::vector<StepSequence> &sequences) 
   for (const Bucket &bucket : session.buckets())
     room = std::max(room, bucket.tokens);
   std::vector<Turn> turns;
+  uint64_t pages = session.unusedPages();
+  auto takePages = [&](const Active &active, uint64_t tokens) {
+    uint64_t lacking = session.pagesLacking(active.slot, tokens);
+    if (lacking > pages)
+      return false;
+    pages -= lacking;
+    return true;
+  };
   for (auto &active : requests) {
-    if (active->slot < 0 || active->fed < active->request.prompt.size())
+    if (active->slot < 0 || active->fed < active->request.prompt.size() || !takePages(*active, 1))
       continue;
     sequences.push_back({active->slot, LogitsMode::Last, {&active->token, 1}});
     turns.push_back({active.get(), {}, {}});
@@ -85,7 +112,7 @@ std::vector<Engine::Turn> Engine::compose(std::vector<StepSequence> &sequences) 
   for (auto &active : requests) {
     std::span<const int32_t> prompt = active->request.prompt;
     uint64_t count = std::min<uint64_t>(prompt.size() - active->fed, room);
-    if (active->slot < 0 || count == 0)
+    if (active->slot < 0 || count == 0 || !takePages(*active, count))
       continue;
     bool last = active->fed + count == prompt.size();
     sequences.push_back({active->slot, last ? LogitsMode::Last : LogitsMode::None,
@@ -136,6 +163,7 @@ void Engine::take(Turn &turn, uint64_t fed) {
     return;
   }
   ++result.generatedTokens;
+  active.answer.push_back(active.token);
   bool stop = active.request.onToken && active.request.onToken(active.id, turn.choice);
   uint64_t length = result.promptTokens + result.generatedTokens;
   if (active.ended != Finish::None) // cancelled by the callback
@@ -166,12 +194,46 @@ void Engine::removeEnded() {
       active->request.onFinish(active->id, active->result);
 }
 
+/// Takes slot and pages from the newest request that has some, unless it is the only one.  What it
+/// has so far becomes its prompt.
+bool Engine::preemptNewest() {
+  auto holds = [](const std::unique_ptr<Active> &active) { return active->slot >= 0; };
+  if (std::ranges::count_if(requests, holds) < 2)
+    return false;
+  Active &newest = **std::find_if(requests.rbegin(), requests.rend(), holds);
+  (void)session.releaseSlot(newest.slot);
+  newest.slot = -1;
+  newest.fed = 0;
+  std::vector<int32_t> &prompt = newest.request.prompt;
+  prompt.insert(prompt.end(), newest.answer.begin(), newest.answer.end());
+  newest.answer.clear();
+  return true;
+}
+
+/// Ends the only request with a slot, which lacks pages that nobody else has.
+Status Engine::failForPages() {
+  for (auto &active : requests) {
+    if (active->slot < 0)
+      continue;
+    uint64_t rest = std::max<uint64_t>(1, active->request.prompt.size() - active->fed);
+    Status status = session.pagesFull(session.pagesLacking(active->slot, rest));
+    active->ended = Finish::Failed;
+    removeEnded();
+    return status;
+  }
+  return {};
+}
+
 Status Engine::step() {
   if (requests.empty())
     return {};
   admit();
   std::vector<StepSequence> sequences;
   std::vector<Turn> turns = compose(sequences);
+  while (turns.empty() && preemptNewest())
+    turns = compose(sequences);
+  if (turns.empty())
+    LEVIN_RETURN_IF_ERROR(failForPages());
   if (turns.empty())
     return makeError(ErrorCode::BatchTooLarge, "no slot is free, and no request holds one")
         .note("have", fmt::format("{} slots and {} requests", session.slots(), requests.size()))

@@ -35,7 +35,8 @@ struct Request {
 
 /// Each step feeds one token of every request that is being answered and, in the room that is left
 /// in the largest bucket, pieces of prompts, oldest request first.  Requests wait in order while no
-/// slot is free.  Slots that others took from the session are left to them.
+/// slot is free, and while the caches have no pages for the next piece.  If all that have slots
+/// wait for pages, the newest fails.  Slots that others took from the session are left to them.
 class Engine {
 public:
   explicit Engine(Session &session) : session(session) {}
@@ -48,7 +49,8 @@ public:
   Result<uint64_t> add(Request request);
   /// Failure: LV2009 if no such request is active.
   Status cancel(uint64_t id);
-  /// One step.  Failures: LV4003 if requests wait and none can ever start; those of Session::step,
+  /// One step.  Failures: LV4003 if requests wait and none can ever start; LV4004, which ends a
+  /// request that needs more pages than there are; those of Session::step,
   /// which end all requests of the step; LV9001, which ends the one whose logits are unusable.
   Status step();
   /// Steps until all requests have ended or one step fails.
@@ -63,8 +65,9 @@ private:
     Request request;
     Sampler sampler;
     int32_t slot = -1;
-    uint64_t fed = 0;  // tokens of the prompt
-    int32_t token = 0; // chosen last, not fed yet
+    uint64_t fed = 0;            // tokens of the prompt
+    std::vector<int32_t> answer; // since the prompt
+    int32_t token = 0;           // chosen last, not fed yet
     Finish ended = Finish::None;
     RequestResult result;
     Clock::time_point added, started;
@@ -78,6 +81,8 @@ private:
   };
 
   void admit();
+  bool preemptNewest();
+  Status failForPages();
   std::vector<Turn> compose(std::vector<StepSequence> &sequences);
   Status feed(std::vector<Turn> &turns, std::span<const StepSequence> sequences);
   void take(Turn &turn, uint64_t fed);

@@ -121,6 +121,19 @@ Result<uint64_t> Session::slotLength(int32_t slot) const {
   return slotStates[static_cast<size_t>(slot)].length;
 }
 
+uint64_t Session::pagesLacking(int32_t slot, uint64_t tokens) const {
+  size_t place = static_cast<size_t>(slot);
+  return pages.size() != 0 ? pages.lacking(place, slotStates[place].length + tokens) : 0;
+}
+
+Status Session::pagesFull(uint64_t needed) const {
+  return makeError(ErrorCode::PagesFull, "the caches have no pages left for the step")
+      .note("have", fmt::format("{} of {} pages of {} tokens unused", pages.unusedPages(),
+                                pages.size(), pages.pageTokens()))
+      .note("need", fmt::format("{}", needed))
+      .note("fix", "release a sequence, or compile with more --pages");
+}
+
 // --- Steps ---------------------------------------------------------------------------------------
 
 Status Session::checkTokens(std::span<const int32_t> tokens) const {
@@ -159,13 +172,7 @@ Status Session::checkStep(std::span<const StepSequence> sequences) const {
     if (pages.size() != 0)
       morePages += pages.lacking(slot, *length);
   }
-  if (morePages > pages.unusedPages())
-    return makeError(ErrorCode::PagesFull, "the caches have no pages left for the step")
-        .note("have", fmt::format("{} of {} pages of {} tokens unused", pages.unusedPages(),
-                                  pages.size(), pages.pageTokens()))
-        .note("need", fmt::format("{}", morePages))
-        .note("fix", "release a sequence, or compile with more --pages");
-  return {};
+  return morePages > unusedPages() ? pagesFull(morePages) : Status();
 }
 
 Status Session::step(std::span<const StepSequence> sequences, const RowSink &sink,

@@ -76,6 +76,13 @@ public:
   Status resetSlot(int32_t slot);
   Result<uint64_t> slotLength(int32_t slot) const;
 
+  /// Pages that no sequence holds, and those that the sequence of a taken slot lacks to go on by
+  /// `tokens` tokens.  No limit and 0 where each slot has its own cache.
+  uint64_t unusedPages() const { return pages.size() != 0 ? pages.unusedPages() : UINT64_MAX; }
+  uint64_t pagesLacking(int32_t slot, uint64_t tokens) const;
+  /// LV4004 for a step that lacks `needed` pages.
+  Status pagesFull(uint64_t needed) const;
+
   /// Feeds the tokens of every sequence and hands over the wanted logits.  Cut as planStep says.
   /// Failures, before anything changes: LV2008, LV4002, LV2009, LV2010, LV4003, LV4004 (see
   /// levin.h).  On a GPU also LV8004 to LV8007.

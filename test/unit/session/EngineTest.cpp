@@ -19,11 +19,13 @@ struct Outcome {
 
 class EngineTest : public testing::Test {
 protected:
-  EngineTest() {
+  EngineTest() { open({}); }
+  void open(const toy::Kind &kind) {
     std::vector<Bucket> buckets = {{1, 1, 1}, {4, 4, 4}, {16, 3, 3}, {32, 5, 5}};
-    auto model = Model::load(toy::write(folder.path(), buckets), {});
+    auto model = Model::load(toy::write(folder.path(), buckets, kind), {});
     EXPECT_TRUE(model.ok()) << model.status().text();
-    session = std::move(*Session::create(*model, {2, true, 0}));
+    engine.reset();
+    session = std::move(*Session::create(*model, {2, true, 0, 0}));
     engine = std::make_unique<Engine>(*session);
   }
 
@@ -200,6 +202,45 @@ TEST_F(EngineTest, AllSlotsAreElsewhere) {
   EXPECT_EQ(engine->run().number(), 4003);
   ASSERT_TRUE(session->releaseSlot(3).ok());
   EXPECT_TRUE(engine->run().ok());
+}
+
+// --- Pages ---------------------------------------------------------------------------------------
+
+// Pages for two or three of the requests at a time: the others wait, and each gets what it gets
+// alone.
+TEST_F(EngineTest, RequestsWaitForPages) {
+  open({false, 12}); // of 8 tokens
+  std::vector<uint64_t> ids;
+  std::vector<std::vector<int32_t>> prompts;
+  for (int32_t i = 0; i < 8; ++i) {
+    prompts.push_back(std::vector<int32_t>(static_cast<size_t>(20 + i), i));
+    ids.push_back(add(request(prompts.back(), 10)));
+  }
+  run();
+  for (size_t i = 0; i < ids.size(); ++i)
+    EXPECT_EQ(outcomes[ids[i]].tokens, toy::greedy(prompts[i], 10)) << i;
+  EXPECT_EQ(session->unusedPages(), 12u);
+}
+
+// Answers that outgrow the pages: the newer begins again when the older has ended.  What needs more
+// pages than there are fails alone.
+TEST_F(EngineTest, AnswersOutgrowThePages) {
+  open({false, 10});
+  Sampling sampling{.temperature = 1.5f, .seed = 5};
+  uint64_t alone = add(request({4, 5, 6}, 60, sampling));
+  run();
+  uint64_t old = add(request({1, 2, 3}, 60)), fresh = add(request({4, 5, 6}, 60, sampling)),
+           huge = add(request(std::vector<int32_t>(100, 2), 1));
+  Status status = engine->run();
+  EXPECT_EQ(outcomes[old].tokens, toy::greedy({1, 2, 3}, 60));
+  EXPECT_EQ(outcomes[fresh].result.finish, Finish::Length);
+  EXPECT_EQ(outcomes[fresh].result.promptTokens, 3u);
+  EXPECT_EQ(outcomes[fresh].tokens, outcomes[alone].tokens);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.code(), ErrorCode::PagesFull) << status.text();
+  EXPECT_EQ(outcomes[huge].result.finish, Finish::Failed);
+  EXPECT_EQ(engine->active(), 0u);
+  EXPECT_EQ(session->unusedPages(), 10u);
 }
 
 } // namespace
