@@ -14,6 +14,10 @@ if(TARGET LevinCudaTemplates)
   levin_add_tool(GemmTemplateTest GemmTemplateTest.cpp)
   target_link_libraries(GemmTemplateTest PRIVATE LevinCudaTemplates GTest::gtest GTest::gtest_main)
   gtest_discover_tests(GemmTemplateTest DISCOVERY_MODE PRE_TEST PROPERTIES LABELS unit)
+  levin_add_tool(AttentionTemplateTest AttentionTemplateTest.cpp)
+  target_link_libraries(AttentionTemplateTest PRIVATE LevinCudaTemplates GTest::gtest
+    GTest::gtest_main)
+  gtest_discover_tests(AttentionTemplateTest DISCOVERY_MODE PRE_TEST PROPERTIES LABELS unit)
   levin_add_tool(LightningTemplateTest LightningTemplateTest.cpp)
   target_link_libraries(LightningTemplateTest PRIVATE LevinCudaTemplates GTest::gtest
     GTest::gtest_main)

@@ -184,11 +184,15 @@ attentionFew(const Batch &batch, const typename Shape::Input *q, const typename 
   piece.rows = sequenceAt(batch, piece.sequence);
   if (piece.rows.count < 2)
     return;
-  for (int row = 0; row < piece.rows.count; ++row) {
+  constexpr int half = Shape::width / 2, warps = PlainLayout<Shape>::threads / 32;
+  __shared__ Turn turns[warps][half > 0 ? half : 1];
+  int warp = static_cast<int>(threadIdx.x) / 32;
+  for (int row = warp; row < piece.rows.count; row += warps) {
     storeRow<Shape, Count>(batch, piece.sequence, piece.rows, row, group, group + 1, k, v, keys,
-                           values, nullptr);
-    __syncthreads();
+                           values, turns[warp], nullptr);
+    __syncwarp();
   }
+  __syncthreads();
   piece.count = PlainLayout<Shape>::tiles(piece.rows);
   for (; piece.index != piece.count; ++piece.index) {
     plainTile<Shape>(batch, piece, group, q, keys, values, output);

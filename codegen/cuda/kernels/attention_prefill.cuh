@@ -5,7 +5,7 @@
 // pieces of prompts fill tiles and keys are read once for all heads of a group.  CTAs stay and take
 // tiles in turn, longest first.  Of three warpgroups,
 //   the first copies: one warp pages of keys and values into two stages each, three warps the next
-//   tile's queries, turned;
+//   tile's queries, turned; or, where pages are fp8, these widen them, and the others turn queries;
 //   the others compute 64 queries each against 128 positions at a time, from the last to the first:
 //   scores of the next positions are in the tensor cores while those before become weights.
 #ifndef LEVIN_CODEGEN_CUDA_KERNELS_ATTENTION_PREFILL_CUH
@@ -16,12 +16,16 @@
 namespace levin::kernels::attention {
 
 template <typename Shape> struct PrefillLayout {
+  static constexpr bool wide = sizeof(typename Shape::Page) == 2; // bf16, else fp8
   static constexpr int size = Shape::size, perGroup = Shape::heads / Shape::groups;
   static constexpr int queries = 128, keys = 128, threads = 384, stages = 2;
   // Tiles lie in blocks of 64 channels, each of 128 rows of 128 bytes, swizzled.
   static constexpr int blockBytes = 128 * 128, tileBytes = size / 64 * blockBytes;
   static constexpr int keyOffset = 2 * tileBytes, valueOffset = keyOffset + stages * tileBytes;
-  static constexpr int infoOffset = valueOffset + stages * tileBytes; // of two tiles, 64 bytes each
+  // Keys and values as they are in fp8: 128 rows, swizzled.
+  static constexpr int rawOffset = valueOffset + stages * tileBytes;
+  static constexpr int rawBytes = wide ? 0 : keys * size;
+  static constexpr int infoOffset = rawOffset + 2 * rawBytes; // of two tiles, 64 bytes each
   static constexpr int barrierOffset = infoOffset + 128;
   static constexpr int sharedBytes = barrierOffset + 128 + 1024;
   static constexpr int copyRegisters = 56, computeRegisters = 224;
@@ -55,13 +59,24 @@ public:
   uint32_t base;
   int tilesPerGroup;
 
-  enum Barrier { KeyFull, KeyEmpty, ValueFull, ValueEmpty, QueryFull, QueryEmpty };
+  // Raw: stage 0 is of keys, 1 of values.
+  enum Barrier {
+    KeyFull,
+    KeyEmpty,
+    ValueFull,
+    ValueEmpty,
+    QueryFull,
+    QueryEmpty,
+    RawFull,
+    RawEmpty
+  };
   __device__ __forceinline__ uint32_t barrier(Barrier kind, int stage) const {
     return base + Layout::barrierOffset + (2 * kind + stage) * 8;
   }
   /// Tile number `round` of this CTA; the order of CTAs alternates, which evens out their work.
   __device__ __forceinline__ QueryTile tileOf(int round) const;
   __device__ __forceinline__ void copyPages() const;
+  __device__ __forceinline__ void widenPages() const;
   /// Queries [begin, end) of a tile into `slot`, by `count` threads of which this is number
   /// `thread`.
   __device__ __forceinline__ void turnQueries(const QueryTile &tile, int slot, int begin, int end,
@@ -100,7 +115,14 @@ __device__ __forceinline__ QueryTile Prefill<Shape>::tileOf(int round) const {
 
 template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::copyPages() const {
   int lane = static_cast<int>(threadIdx.x) % 32;
-  sm90::RingPosition<Layout::stages> ring;
+  sm90::RingPosition<Layout::wide ? Layout::stages : 1> ring;
+  auto keysAt = [](int stage) {
+    return Layout::wide ? Layout::keyOffset + stage * Layout::tileBytes : Layout::rawOffset;
+  };
+  auto valuesAt = [](int stage) {
+    return Layout::wide ? Layout::valueOffset + stage * Layout::tileBytes
+                        : Layout::rawOffset + Layout::rawBytes;
+  };
   for (int round = 0;; ++round) {
     QueryTile tile = tileOf(round);
     if (tile.sequence < 0)
@@ -124,7 +146,13 @@ template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::copyPa
             (__shfl_sync(0xFFFFFFFFu, pages, 2 * block + i - from) * Shape::groups + tile.group) *
             pageRows;
       auto copy = [&](const CUtensorMap *map, uint32_t target, uint32_t full) {
-        sm90::arriveExpect(full, Layout::tileBytes);
+        sm90::arriveExpect(full, Layout::wide ? Layout::tileBytes : Layout::rawBytes);
+        if constexpr (!Layout::wide) {
+#pragma unroll
+          for (int i = 0; i < 2; ++i)
+            sm90::load2D(target + i * (pageRows * size), map, full, 0, rows[i]);
+          return;
+        }
 #pragma unroll
         for (int part = 0; part < size / 64; ++part)
 #pragma unroll
@@ -133,12 +161,12 @@ template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::copyPa
                          part * 64, rows[i]);
       };
       if (lane == 0) {
-        sm90::wait(barrier(KeyEmpty, ring.stage), ring.parity ^ 1);
-        copy(keyMap, base + Layout::keyOffset + ring.stage * Layout::tileBytes,
-             barrier(KeyFull, ring.stage));
-        sm90::wait(barrier(ValueEmpty, ring.stage), ring.parity ^ 1);
-        copy(valueMap, base + Layout::valueOffset + ring.stage * Layout::tileBytes,
-             barrier(ValueFull, ring.stage));
+        int stage = Layout::wide ? ring.stage : 0;
+        sm90::wait(barrier(Layout::wide ? KeyEmpty : RawEmpty, stage), ring.parity ^ 1);
+        copy(keyMap, base + keysAt(stage), barrier(Layout::wide ? KeyFull : RawFull, stage));
+        stage = Layout::wide ? ring.stage : 1;
+        sm90::wait(barrier(Layout::wide ? ValueEmpty : RawEmpty, stage), ring.parity ^ 1);
+        copy(valueMap, base + valuesAt(stage), barrier(Layout::wide ? ValueFull : RawFull, stage));
       }
       __syncwarp();
       ring.advance();
@@ -150,18 +178,18 @@ template <typename Shape>
 __device__ __forceinline__ void Prefill<Shape>::turnQueries(const QueryTile &tile, int slot,
                                                             int begin, int end, int thread,
                                                             int count) const {
-  constexpr int chunks = size / 8;
+  constexpr int pieces = TurnPieces<Shape, 8>::pieces;
   uint8_t *target = shared + slot * Layout::tileBytes;
 #pragma unroll 2
-  for (int item = begin * chunks + thread; item < end * chunks; item += count) {
-    int row = item / chunks, channel = item % chunks * 8;
+  for (int item = begin * pieces + thread; item < end * pieces; item += count) {
+    int row = item / pieces;
     int query = tile.index * Layout::queries + row, token = query / perGroup;
     if (token >= tile.rows.count)
       break;
     int64_t t = tile.rows.first + token;
     int head = tile.group * perGroup + query % perGroup;
-    loadChannels<Shape, true, 8>(
-        q + t * Shape::qRow + head * Shape::qHead, channel, turns + t * half,
+    turnPiece<Shape, 8>(
+        q + t * Shape::qRow + head * Shape::qHead, item % pieces, turns + t * half,
         [&](int to, const float (&part)[8]) {
           int chunk = to / 8;
           storeChannels(reinterpret_cast<__nv_bfloat16 *>(target + chunk / 8 * Layout::blockBytes +
@@ -192,6 +220,68 @@ template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::copyQu
     if (tile.sequence < 0)
       return;
     ring.advance();
+  }
+}
+
+/// Four e4m3 numbers as bf16, two in each half of the result.
+__device__ __forceinline__ uint2 widenToBf16(uint32_t bytes) {
+  auto widen = [](uint32_t tops) { // numbers in the upper bytes of both halves
+    // As a bf16, exponent and fraction are those of the number times 2^-120.
+    uint32_t small = (tops & 0x80008000u) | (tops & 0x7F007F00u) >> 4, result;
+    asm("mul.rn.bf16x2 %0, %1, %2;" : "=r"(result) : "r"(small), "r"(0x7B807B80u));
+    return result;
+  };
+  uint2 wide =
+      make_uint2(widen(__byte_perm(bytes, 0, 0x1404)), widen(__byte_perm(bytes, 0, 0x3424)));
+  if (((bytes & 0x7F7F7F7Fu) + 0x01010101u & 0x80808080u) != 0) { // a NaN looks like 480
+    auto mark = [](uint32_t pair) {
+      return pair | ((pair & 0x7FFFu) == 0x43F0u ? 0x7FC0u : 0u) |
+             ((pair & 0x7FFF0000u) == 0x43F00000u ? 0x7FC00000u : 0u);
+    };
+    wide = make_uint2(mark(wide.x), mark(wide.y));
+  }
+  return wide;
+}
+
+template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::widenPages() const {
+  constexpr int chunks = size / 16; // of 16 numbers
+  int thread = static_cast<int>(threadIdx.x) - 32;
+  sm90::RingPosition<Layout::stages> ring;
+  sm90::RingPosition<1> rawRing;
+  auto widen = [&](int kind, uint32_t offset, Barrier full, Barrier empty) {
+    sm90::wait(barrier(RawFull, kind), rawRing.parity);
+    sm90::wait(barrier(empty, ring.stage), ring.parity ^ 1);
+    const uint8_t *raw = shared + Layout::rawOffset + kind * Layout::rawBytes;
+    uint8_t *target = shared + offset + ring.stage * Layout::tileBytes;
+#pragma unroll 2
+    for (int item = thread; item < Layout::keys * chunks; item += 96) {
+      int row = item / chunks, chunk = item % chunks;
+      int turned = chunks == 8 ? chunk ^ row % 8 : chunk ^ row / 2 % 4;
+      uint4 bytes = *reinterpret_cast<const uint4 *>(raw + row * size + turned * 16);
+      uint2 a = widenToBf16(bytes.x), b = widenToBf16(bytes.y), c = widenToBf16(bytes.z),
+            d = widenToBf16(bytes.w);
+      uint8_t *to = target + chunk / 4 * Layout::blockBytes + row * 128;
+      int place = 2 * chunk % 8;
+      *reinterpret_cast<uint4 *>(to + (place ^ row % 8) * 16) = make_uint4(a.x, a.y, b.x, b.y);
+      *reinterpret_cast<uint4 *>(to + (place + 1 ^ row % 8) * 16) = make_uint4(c.x, c.y, d.x, d.y);
+    }
+    sm90::fenceAsyncShared();
+    __syncwarp();
+    if (thread % 32 == 0) {
+      sm90::arrive(barrier(RawEmpty, kind));
+      sm90::arrive(barrier(full, ring.stage));
+    }
+  };
+  for (int round = 0;; ++round) {
+    QueryTile tile = tileOf(round);
+    if (tile.sequence < 0)
+      return;
+    for (int block = tile.blocks - 1; block >= 0; --block) {
+      widen(0, Layout::keyOffset, KeyFull, KeyEmpty);
+      widen(1, Layout::valueOffset, ValueFull, ValueEmpty);
+      ring.advance();
+      rawRing.advance();
+    }
   }
 }
 
@@ -386,37 +476,43 @@ Prefill<Shape>::computeTile(const QueryTile &tile, int slot,
 
 template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::compute() const {
   int thread = static_cast<int>(threadIdx.x), worker = thread / 128 - 1;
-  QueryTile tile = tileOf(0);
-  if (tile.sequence < 0)
-    return;
-  turnQueries(tile, 0, worker * 64, worker * 64 + 64, thread % 128, 128);
-  sm90::fenceAsyncShared();
-  sm90::namedBarrier(2 + worker, 128);
+  auto turnOwn = [&](const QueryTile &tile, int slot) {
+    turnQueries(tile, slot, worker * 64, worker * 64 + 64, thread % 128, 128);
+    sm90::fenceAsyncShared();
+    sm90::namedBarrier(2 + worker, 128);
+  };
   if (worker == 1) // the other one is first
     sm90::namedArrive(4, 256);
   sm90::RingPosition<2> ring;
   sm90::RingPosition<Layout::stages> keyRing, valueRing;
-  while (true) {
+  QueryTile tile = tileOf(0);
+  for (int round = 1; tile.sequence >= 0; ++round) {
+    if (!Layout::wide || round == 1)
+      turnOwn(tile, ring.stage);
     computeTile(tile, ring.stage, keyRing, valueRing);
-    if (thread % 32 == 0)
-      sm90::arrive(barrier(QueryEmpty, ring.stage));
-    ring.advance();
-    sm90::wait(barrier(QueryFull, ring.stage), ring.parity);
-    tile = *reinterpret_cast<const QueryTile *>(shared + Layout::infoOffset + ring.stage * 64);
-    if (tile.sequence < 0)
-      return;
+    if constexpr (Layout::wide) {
+      if (thread % 32 == 0)
+        sm90::arrive(barrier(QueryEmpty, ring.stage));
+      ring.advance();
+      sm90::wait(barrier(QueryFull, ring.stage), ring.parity);
+      tile = *reinterpret_cast<const QueryTile *>(shared + Layout::infoOffset + ring.stage * 64);
+    } else { // two places in turn: one barrier a tile is enough
+      ring.advance();
+      tile = tileOf(round);
+    }
   }
 }
 
 /// Grid: one CTA a multiprocessor, or fewer; block: PrefillLayout::threads.  Maps: rows of keys and
-/// values in boxes of [pageRows, 64].  `turns` is the table that attentionStore() made.
+/// values in boxes of [pageRows, 128 bytes or all of a row].  `turns` is the table that
+/// attentionStore() made.
 template <typename Shape>
 __device__ __forceinline__ void
 attentionPrefill(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const Batch &batch,
                  const typename Shape::Input *q, typename Shape::Output *output,
                  const Turn *turns) {
   using Layout = PrefillLayout<Shape>;
-  static_assert(sizeof(typename Shape::Page) == 2 && sizeof(typename Shape::Output) == 2);
+  static_assert(sizeof(typename Shape::Page) <= 2 && sizeof(typename Shape::Output) == 2);
   extern __shared__ uint8_t dynamicShared[];
   uint32_t address = sm90::sharedAddress(dynamicShared);
   uint32_t base = (address + 1023) / 1024 * 1024;
@@ -425,12 +521,14 @@ attentionPrefill(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const B
   if (threadIdx.x == 0) {
     using P = Prefill<Shape>;
     for (int stage = 0; stage < 2; ++stage) {
-      sm90::initBarrier(prefill.barrier(P::KeyFull, stage), 1);
+      sm90::initBarrier(prefill.barrier(P::KeyFull, stage), Layout::wide ? 1 : 3);
       sm90::initBarrier(prefill.barrier(P::KeyEmpty, stage), 8);
-      sm90::initBarrier(prefill.barrier(P::ValueFull, stage), 1);
+      sm90::initBarrier(prefill.barrier(P::ValueFull, stage), Layout::wide ? 1 : 3);
       sm90::initBarrier(prefill.barrier(P::ValueEmpty, stage), 8);
       sm90::initBarrier(prefill.barrier(P::QueryFull, stage), 3);
       sm90::initBarrier(prefill.barrier(P::QueryEmpty, stage), 8);
+      sm90::initBarrier(prefill.barrier(P::RawFull, stage), 1);
+      sm90::initBarrier(prefill.barrier(P::RawEmpty, stage), 3);
     }
     sm90::fenceBarrierInit();
   }
@@ -441,8 +539,10 @@ attentionPrefill(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const B
     sm90::fewerRegisters<Layout::copyRegisters>();
     if (sm90::warpIndex() == 0)
       prefill.copyPages();
-    else
+    else if constexpr (Layout::wide)
       prefill.copyQueries();
+    else
+      prefill.widenPages();
   } else {
     sm90::moreRegisters<Layout::computeRegisters>();
     prefill.compute();

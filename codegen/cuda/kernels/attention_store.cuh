@@ -19,46 +19,34 @@ __device__ __forceinline__ int sequenceOf(const Batch &batch, int t) {
   return -1;
 }
 
-/// `Count` channels of one head of one row from channel `begin` on, turned.  Channels that rotation
-/// pairs come out together: `emit(channel, values)` is called for both halves of a pair if `begin`
-/// is in the lower one, not at all if it is in the upper one, and once if they do not turn.
-template <typename Shape, bool Turns, int Count, typename Input, typename Emit>
-__device__ __forceinline__ void loadChannels(const Input *head, int begin, const Turn *turns,
-                                             Emit &&emit) {
-  constexpr int half = Turns ? Shape::width / 2 : 0;
-  constexpr int parts = (Count * static_cast<int>(sizeof(Input)) + 15) / 16;
-  constexpr int each = Count / parts;
-  auto load = [&](int channel, float (&values)[Count]) {
-    if constexpr (each * sizeof(Input) == 16) {
+/// The channels of a head in pieces of `Count`, so that those that rotation pairs are in one piece:
+/// piece i begins at channel turnedChannel(i), and also has the channels width / 2 further on if it
+/// begins below width / 2.
+template <typename Shape, int Count> struct TurnPieces {
+  static constexpr int half = Shape::width / 2, pieces = (Shape::size - half) / Count;
+  static_assert(Shape::size % Count == 0 && half % Count == 0);
+  static __device__ __forceinline__ int channel(int piece) {
+    return piece * Count < half ? piece * Count : piece * Count + half;
+  }
+};
+
+template <int Count, typename Input>
+__device__ __forceinline__ void loadValues(const Input *from, float (&values)[Count]) {
+  if constexpr (Count * sizeof(Input) % 16 == 0) {
+    constexpr int each = Vector<Input>::count;
 #pragma unroll
-      for (int part = 0; part < parts; ++part) {
-        Vector<Input> vector =
-            *reinterpret_cast<const Vector<Input> *>(head + channel + part * each);
+    for (int part = 0; part < Count / each; ++part) {
+      auto vector = *reinterpret_cast<const Vector<Input> *>(from + part * each);
 #pragma unroll
-        for (int i = 0; i < each; ++i)
-          values[part * each + i] = toFloat(vector.element[i]);
-      }
-    } else {
-#pragma unroll
-      for (int i = 0; i < Count; ++i)
-        values[i] = toFloat(head[channel + i]);
+      for (int i = 0; i < each; ++i)
+        values[part * each + i] = toFloat(vector.element[i]);
     }
-  };
-  if (begin >= half && begin < 2 * half)
-    return;
-  float low[Count];
-  load(begin, low);
-  if (begin < half) {
-    float high[Count];
-    load(begin + half, high);
+  } else {
 #pragma unroll
     for (int i = 0; i < Count; ++i)
-      rotate(low[i], high[i], turns[begin + i]);
-    emit(begin + half, high);
+      values[i] = toFloat(from[i]);
   }
-  emit(begin, low);
 }
-
 /// Writes `Count` values as T, at once where 16 or 8 bytes are whole.
 template <int Count, typename T>
 __device__ __forceinline__ void storeChannels(T *target, const float (&values)[Count]) {
@@ -72,57 +60,87 @@ __device__ __forceinline__ void storeChannels(T *target, const float (&values)[C
   *reinterpret_cast<Part *>(target) = part;
 }
 
+/// One piece of a head, turned: emit(channel, values) gets its channels.
+template <typename Shape, int Count, typename Input, typename Emit>
+__device__ __forceinline__ void turnPiece(const Input *head, int piece, const Turn *turns,
+                                          Emit &&emit) {
+  using Pieces = TurnPieces<Shape, Count>;
+  int channel = Pieces::channel(piece);
+  float low[Count];
+  loadValues(head + channel, low);
+  if (channel < Pieces::half) {
+    float high[Count];
+    loadValues(head + channel + Pieces::half, high);
+#pragma unroll
+    for (int i = 0; i < Count; ++i)
+      rotate(low[i], high[i], turns[channel + i]);
+    emit(channel + Pieces::half, high);
+  }
+  emit(channel, low);
+}
+
 /// Stores row `row` of sequence s for KV heads [firstGroup, lastGroup); unless it is null, `table`
-/// [tokens, width / 2] gets the row's turns.  For all threads of a block.
+/// [tokens, width / 2] gets the row's turns.  For all threads of a warp, which have `turns` for
+/// themselves.
 template <typename Shape, int Count>
 __device__ __forceinline__ void
 storeRow(const Batch &batch, int s, const Sequence &rows, int row, int firstGroup, int lastGroup,
          const typename Shape::Input *k, const typename Shape::Input *v, typename Shape::Page *keys,
-         typename Shape::Page *values, Turn *table) {
-  constexpr int size = Shape::size, half = Shape::width / 2, chunks = size / Count;
-  static_assert(size % Count == 0 && half % Count == 0);
-  __shared__ Turn turns[half > 0 ? half : 1];
-  int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-  int position = rows.past + row;
+         typename Shape::Page *values, Turn *turns, Turn *table) {
+  using Pieces = TurnPieces<Shape, Count>;
+  constexpr int size = Shape::size, half = Pieces::half, chunks = size / Count;
+  int lane = static_cast<int>(threadIdx.x) % 32;
+  int position = rows.past + row, count = lastGroup - firstGroup;
   int64_t t = rows.first + row;
-  for (int j = thread; j < half; j += threads) {
+  for (int j = lane; j < half; j += 32) {
     turns[j] = turnOf(position, Shape::frequency(j));
     if (table != nullptr)
       table[t * half + j] = turns[j];
   }
   if (position >= batch.capacity() || !hasPage(batch, s, position / pageRows))
     return;
-  __syncthreads();
+  __syncwarp();
   int64_t page = pageAt(batch, s, position / pageRows);
-  int items = (lastGroup - firstGroup) * chunks;
-  for (int item = thread; item < 2 * items; item += threads) {
-    int g = firstGroup + item % items / chunks, channel = item % chunks * Count;
-    int64_t to = ((page * Shape::groups + g) * pageRows + position % pageRows) * size;
-    if (item < items)
-      loadChannels<Shape, true, Count>(
-          k + t * Shape::kRow + g * Shape::kHead, channel, turns,
-          [&](int c, const float (&part)[Count]) { storeChannels(keys + to + c, part); });
-    else
-      loadChannels<Shape, false, Count>(
-          v + t * Shape::vRow + g * Shape::vHead, channel, turns,
-          [&](int c, const float (&part)[Count]) { storeChannels(values + to + c, part); });
+  auto cacheRow = [&](int g) {
+    return ((page * Shape::groups + g) * pageRows + position % pageRows) * size;
+  };
+#pragma unroll 4
+  for (int item = lane; item < count * chunks; item += 32) {
+    int g = firstGroup + item / chunks, channel = item % chunks * Count;
+    float part[Count];
+    loadValues(v + t * Shape::vRow + g * Shape::vHead + channel, part);
+    storeChannels(values + cacheRow(g) + channel, part);
+  }
+#pragma unroll 2
+  for (int item = lane; item < count * Pieces::pieces; item += 32) {
+    int g = firstGroup + item / Pieces::pieces;
+    typename Shape::Page *to = keys + cacheRow(g);
+    turnPiece<Shape, Count>(
+        k + t * Shape::kRow + g * Shape::kHead, item % Pieces::pieces, turns,
+        [&](int c, const float (&part)[Count]) { storeChannels(to + c, part); });
   }
 }
 
-/// Row blockIdx.x, if its sequence has at least `least`.  Grid: tokens; any block of whole warps.
+/// A warp for each row of sequences with at least `least`.  Grid: tokens / storeRows, rounded up;
+/// block: 32 storeRows.
+constexpr int storeRows = 8;
 template <typename Shape, int Count>
 __device__ __forceinline__ void
 attentionStore(const Batch &batch, int least, const typename Shape::Input *k,
                const typename Shape::Input *v, typename Shape::Page *keys,
                typename Shape::Page *values, Turn *table) {
-  int t = static_cast<int>(blockIdx.x), s = sequenceOf(batch, t);
+  constexpr int half = Shape::width / 2;
+  __shared__ Turn turns[storeRows][half > 0 ? half : 1];
+  int warp = static_cast<int>(threadIdx.x) / 32;
+  int t = static_cast<int>(blockIdx.x) * storeRows + warp, s = sequenceOf(batch, t);
   sm90::gridWait();
+  sm90::gridLaunch();
   if (s < 0)
     return;
   Sequence rows = sequenceAt(batch, s);
   if (rows.count >= least)
     storeRow<Shape, Count>(batch, s, rows, t - rows.first, 0, Shape::groups, k, v, keys, values,
-                           table);
+                           turns[warp], table);
 }
 
 } // namespace levin::kernels::attention

@@ -42,7 +42,7 @@ struct AttentionGroup {
 
   int64_t perGroup() const { return heads / groups; }
   /// Tensor cores and the copy engine.
-  bool decodes() const {
+  bool isFast() const {
     auto aligned = [](const HeadView &view) {
       return view.row % 8 == 0 && view.head % 8 == 0 && view.offset % 8 == 0;
     };
@@ -50,7 +50,6 @@ struct AttentionGroup {
            (page == DType::BF16 || page == DType::F8E4M3) && (size == 64 || size == 128) &&
            width % 16 == 0 && perGroup() <= 16 && aligned(q) && aligned(k) && aligned(v);
   }
-  bool prefills() const { return decodes() && page == DType::BF16; }
 };
 
 class AttentionTemplate : public KernelTemplate {
@@ -302,7 +301,7 @@ DeviceLaunch &PlanBuilder::add(llvm::StringRef kind, const std::string &bounds, 
 
 void PlanBuilder::addStore(int64_t least) {
   std::string table =
-      g.prefills() && g.width > 0
+      g.isFast() && g.width > 0
           ? llvm::formatv("reinterpret_cast<Turn *>(static_cast<uint8_t *>(scratch) + {0})",
                           turnOffset)
                 .str()
@@ -314,7 +313,7 @@ void PlanBuilder::addStore(int64_t least) {
                         shape, channelsAtOnce(), view(g.k), view(g.v), pages(g.keys, false),
                         pages(g.values, false), table)
               .str());
-  launch.grid = {uint32_t(g.tokens), 1, 1};
+  launch.grid = {uint32_t(llvm::divideCeil(g.tokens, 8)), 1, 1}; // as storeRows
   launch.block = {256, 1, 1};
   launch.programmatic = true;
 }
@@ -412,7 +411,7 @@ void PlanBuilder::addFew() {
 KernelPlan PlanBuilder::build() {
   plan.header = "attention.cuh";
   makeShape();
-  if (!g.decodes()) {
+  if (!g.isFast()) {
     addStore(1);
     addPlain(1);
     return std::move(plan);
@@ -429,14 +428,9 @@ KernelPlan PlanBuilder::build() {
       addFew();
     return std::move(plan);
   }
-  if (g.prefills()) {
-    plan.scratchBytes += static_cast<uint64_t>(g.tokens * (g.width / 2)) * 8;
-    addStore(2);
-    addPrefill();
-  } else {
-    addStore(2);
-    addPlain(2);
-  }
+  plan.scratchBytes += static_cast<uint64_t>(g.tokens * (g.width / 2)) * 8;
+  addStore(2);
+  addPrefill();
   addDecode(true);
   return std::move(plan);
 }

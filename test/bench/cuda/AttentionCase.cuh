@@ -116,6 +116,23 @@ template <typename Kernel> void allowShared(Kernel kernel, int bytes) {
   CHECK_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
 }
 
+/// A launch that may begin before the one before it ends.
+template <typename... Parameters, typename... Arguments>
+void launchDependent(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
+                     cudaStream_t stream, Arguments... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  CHECK_CUDA(cudaLaunchKernelEx(&config, kernel, arguments...));
+}
+
 /// Boxes of [pageRows, boxBytes] over the rows of a pool of pages.
 template <typename Page> CUtensorMap mapPages(void *pool, int64_t rows, int size, int boxBytes) {
   static auto encode = [] {
@@ -171,7 +188,7 @@ template <typename Shape> struct AttentionCase {
         projection(static_cast<size_t>(tokens) * Shape::columns), keys(poolCount()),
         values(poolCount()), output(static_cast<size_t>(tokens) * Shape::heads * Shape::size),
         scratch(scratchBytes()) {
-    if constexpr (sizeof(Page) < 4) {
+    if constexpr (sizeof(Page) < 4 && Shape::size % 64 == 0) {
       constexpr int rowBytes = Shape::size * static_cast<int>(sizeof(Page));
       int64_t rows = static_cast<int64_t>(poolPages) * Shape::groups * pageRows;
       keyMap = mapPages<Page>(keys.data(), rows, Shape::size, std::min(rowBytes, 128));
@@ -185,7 +202,16 @@ template <typename Shape> struct AttentionCase {
   size_t scratchBytes() const {
     size_t partials =
         256 + 2ull * mostRuns * (Shape::heads / Shape::groups) * (Shape::size + 4) * 4;
-    return std::max(partials, static_cast<size_t>(tokens) * (Shape::width / 2) * 8 + 16);
+    return turnBytes() + partials;
+  }
+  /// Of the table that prefill reads; decode's part of the scratch is behind it.
+  size_t turnBytes() const {
+    return (static_cast<size_t>(tokens) * (Shape::width / 2) * 8 + 255) / 256 * 256;
+  }
+  Pointers decodePointers() {
+    Pointers behind = pointers();
+    behind.scratch = scratch.data() + turnBytes();
+    return behind;
   }
   Batch batch() const {
     return {deviceStarts.data(),
@@ -202,7 +228,9 @@ template <typename Shape> struct AttentionCase {
 
   static constexpr int count = Shape::size % 8 == 0 && Shape::width % 16 == 0 ? 8 : 1;
   void store(int least, cudaStream_t stream = nullptr) {
-    storeKernel<Shape, count><<<tokens, 256, 0, stream>>>(batch(), pointers(), least);
+    constexpr int rows = kernels::attention::storeRows;
+    storeKernel<Shape, count>
+        <<<(tokens + rows - 1) / rows, 32 * rows, 0, stream>>>(batch(), pointers(), least);
   }
   void plain(int least, cudaStream_t stream = nullptr) {
     using Layout = kernels::attention::PlainLayout<Shape>;
@@ -219,17 +247,16 @@ template <typename Shape> struct AttentionCase {
     fewKernel<Shape, count>
         <<<grid, Layout::threads, Layout::sharedBytes, stream>>>(batch(), pointers());
   }
-  void decode(cudaStream_t stream = nullptr, int leastUnits = 2, bool dependent = true) {
+  void decode(cudaStream_t stream = nullptr, int leastUnits = 1, int ctas = 0) {
     using Layout = kernels::attention::DecodeLayout<Shape>;
     allowShared(decodeKernel<Shape>, Layout::sharedBytes);
-    decodeKernel<Shape>
-        <<<132 * Layout::perProcessor, Layout::threads, Layout::sharedBytes, stream>>>(
-            keyMap, valueMap, batch(), pointers(), leastUnits, mostRuns);
-    launchCombine(batch(), stream, dependent);
+    int grid = ctas > 0 ? ctas : 132 * Layout::perProcessor;
+    decodeKernel<Shape><<<grid, Layout::threads, Layout::sharedBytes, stream>>>(
+        keyMap, valueMap, batch(), decodePointers(), leastUnits, mostRuns);
+    launchCombine(batch(), stream);
   }
   /// decode() of sequences [part count, (part + 1) count) alone.
-  void decodePart(int part, int count, const int *startsOfOne, cudaStream_t stream, int leastUnits,
-                  bool combine) {
+  void decodePart(int part, int count, const int *startsOfOne, cudaStream_t stream, bool combine) {
     using Layout = kernels::attention::DecodeLayout<Shape>;
     Batch mine = batch();
     mine.starts = startsOfOne;
@@ -238,28 +265,20 @@ template <typename Shape> struct AttentionCase {
     mine.sequences = mine.tokens = count;
     decodeKernel<Shape>
         <<<132 * Layout::perProcessor, Layout::threads, Layout::sharedBytes, stream>>>(
-            keyMap, valueMap, mine, pointers(), leastUnits, mostRuns);
+            keyMap, valueMap, mine, decodePointers(), 1, mostRuns);
     if (combine)
-      launchCombine(mine, stream, true);
+      launchCombine(mine, stream);
   }
-  void launchCombine(Batch mine, cudaStream_t stream, bool dependent) {
-    cudaLaunchConfig_t config{};
-    config.gridDim = dim3(Shape::heads, static_cast<unsigned>(mine.sequences));
-    config.blockDim = dim3(Shape::size);
-    config.stream = stream;
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    config.attrs = &attribute;
-    config.numAttrs = dependent ? 1 : 0;
-    CHECK_CUDA(cudaLaunchKernelEx(&config, combineKernel<Shape>, mine, pointers()));
+  void launchCombine(Batch mine, cudaStream_t stream) {
+    launchDependent(combineKernel<Shape>, dim3(Shape::heads, static_cast<unsigned>(mine.sequences)),
+                    dim3(Shape::size), 0, stream, mine, decodePointers());
   }
   void prefill(cudaStream_t stream = nullptr, int processors = 132) {
     using Layout = kernels::attention::PrefillLayout<Shape>;
     allowShared(prefillKernel<Shape>, Layout::sharedBytes);
     store(2, stream);
-    prefillKernel<Shape><<<processors, Layout::threads, Layout::sharedBytes, stream>>>(
-        keyMap, valueMap, batch(), pointers());
+    launchDependent(prefillKernel<Shape>, dim3(processors), dim3(Layout::threads),
+                    Layout::sharedBytes, stream, keyMap, valueMap, batch(), pointers());
   }
 
 private:

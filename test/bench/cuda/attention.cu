@@ -1,6 +1,6 @@
 // Softmax attention over a paged cache: every kernel against float64, then its time.
 //
-//   attention [check] [decode] [prefill]
+//   attention [check] [prefill-check] [decode] [prefill] [mixed]
 //
 // Prints a line for each case, the relative error ||out - ref|| / ||ref|| and "ok", or "WRONG" and
 // ends with status 1.  Times are medians; bytes count the cache read once.
@@ -62,7 +62,7 @@ void check(const char *name, Path path, const std::vector<Load> &loads, int toke
   std::memset(reinterpret_cast<void *>(keys.data()), nan, keys.size() * sizeof(Page));
   std::memset(reinterpret_cast<void *>(values.data()), nan, values.size() * sizeof(Page));
   std::vector<uint8_t> isNew(static_cast<size_t>(test.poolPages) * pageRows, 0);
-  std::normal_distribution<float> normal;
+  std::vector<Page> stock = randomValues<Page>(1 << 18, 1.0, generator);
   auto pageOf = [&](int s, int position) {
     return static_cast<size_t>(test.pages[static_cast<size_t>(s) * blocks + position / pageRows]);
   };
@@ -72,10 +72,9 @@ void check(const char *name, Path path, const std::vector<Load> &loads, int toke
          ++position)
       for (int g = 0; g < Shape::groups; ++g) {
         size_t row = (pageOf(s, position) * Shape::groups + g) * pageRows + position % pageRows;
-        for (int c = 0; c < Shape::size; ++c) {
-          keys[row * Shape::size + c] = static_cast<Page>(normal(generator));
-          values[row * Shape::size + c] = static_cast<Page>(normal(generator));
-        }
+        for (std::vector<Page> *rows : {&keys, &values})
+          std::copy_n(stock.begin() + static_cast<long>(generator() % (stock.size() - Shape::size)),
+                      Shape::size, rows->begin() + static_cast<long>(row * Shape::size));
       }
     for (int i = 0; i < count && test.past[s] + i < blocks * pageRows; ++i)
       isNew[pageOf(s, test.past[s] + i) * pageRows + (test.past[s] + i) % pageRows] = 1;
@@ -91,15 +90,10 @@ void check(const char *name, Path path, const std::vector<Load> &loads, int toke
     if (path == Path::Plain) {
       test.plain(1);
     } else if constexpr (sizeof(Input) == 2 && Shape::size % 64 == 0 && Shape::size <= 128) {
-      bool prefill = false;
-      for (const Load &load : loads)
-        prefill |= load.rows > 1;
-      if (prefill && path == Path::Few)
+      if (path == Path::Few)
         test.few();
-      else if constexpr (sizeof(Page) == 2)
+      else
         test.prefill();
-      else if (prefill)
-        test.plain(2);
       CHECK_CUDA(cudaDeviceSynchronize());
       test.scratch.poison();
       test.decode();
@@ -212,6 +206,16 @@ template <typename Shape> void checkMixed(Path path, double bound) {
   check<Shape>("full cache", path, {{10, 120}, {4, 128}, {1, 127}, {1, 128}}, 16, 4, 2, bound);
 }
 
+template <typename Shape> void fillPages(AttentionCase<Shape> &test) {
+  if constexpr (sizeof(typename Shape::Page) == 2) {
+    fillRandom(test.keys, 1.0f, 2);
+    fillRandom(test.values, 1.0f, 3);
+  } else {
+    for (auto *pages : {&test.keys, &test.values})
+      fillBytes<<<1024, 256>>>(reinterpret_cast<uint8_t *>(pages->data()), pages->size());
+  }
+}
+
 template <typename Shape> void timeDecode(double copy) {
   setFrequencies(1e7, Shape::width);
   for (int context : {4096, 65536})
@@ -224,29 +228,22 @@ template <typename Shape> void timeDecode(double copy) {
       int blocks = context / pageRows + 1;
       AttentionCase<Shape> test(loads, count * copies, count * copies, blocks, 3);
       fillRandom(test.projection, 1.0f, 1);
-      if constexpr (sizeof(typename Shape::Page) == 2) {
-        fillRandom(test.keys, 1.0f, 2);
-        fillRandom(test.values, 1.0f, 3);
-      } else { // small numbers
-        fillBytes<<<1024, 256>>>(reinterpret_cast<uint8_t *>(test.keys.data()), test.keys.size());
-        fillBytes<<<1024, 256>>>(reinterpret_cast<uint8_t *>(test.values.data()),
-                                 test.values.size());
-      }
+      fillPages(test);
       std::vector<int> starts(count + 1);
       std::iota(starts.begin(), starts.end(), 0);
       Buffer<int> startsOfOne(starts);
-      for (int leastUnits : {1, -1, 4}) {
+      for (bool combine : {true, false}) {
         using Layout = kernels::attention::DecodeLayout<Shape>;
         allowShared(decodeKernel<Shape>, Layout::sharedBytes);
         Times times = timeInGraph(
             [&](cudaStream_t stream, int i) {
-              test.decodePart(i % copies, count, startsOfOne.data(), stream, std::abs(leastUnits),
-                              leastUnits > 0);
+              test.decodePart(i % copies, count, startsOfOne.data(), stream, combine);
             },
             20, 20);
-        std::printf("decode %-4s B %-3d context %-6d least %d: %8.2f us (%.2f-%.2f)  %.2f TB/s  "
+        std::printf("decode %-4s B %-3d context %-6d%s: %8.2f us (%.2f-%.2f)  %.2f TB/s  "
                     "%.0f %% of copy\n",
-                    nameOf<typename Shape::Page>(), count, context, leastUnits, times.median * 1e3,
+                    nameOf<typename Shape::Page>(), count, context,
+                    combine ? "" : " without the second kernel", times.median * 1e3,
                     times.low * 1e3, times.high * 1e3, bytes / times.median / 1e9,
                     100 * bytes / (times.median * 1e-3) / copy);
         std::fflush(stdout);
@@ -263,10 +260,7 @@ template <typename Shape> void timePrefill() {
     AttentionCase<Shape> test({{size.rows, size.past}}, size.rows, 1,
                               (size.rows + size.past) / pageRows, 3);
     fillRandom(test.projection, 1.0f, 1);
-    if constexpr (sizeof(typename Shape::Page) == 2) {
-      fillRandom(test.keys, 1.0f, 2);
-      fillRandom(test.values, 1.0f, 3);
-    }
+    fillPages(test);
     double pairs = 0.5 * size.rows * (size.rows + 1.0) + 1.0 * size.rows * size.past;
     double flops = 4.0 * pairs * Shape::heads * Shape::size;
     int runs = size.rows > 10000 ? 8 : 30;
@@ -278,6 +272,43 @@ template <typename Shape> void timePrefill() {
                 times.low, times.high, store.median, flops / times.median / 1e9);
     std::fflush(stdout);
   }
+}
+
+/// 18 sequences of one row and two of 50, each behind 4096 positions: alone, and beside each other.
+template <typename Shape> void timeMixed() {
+  setFrequencies(1e7, Shape::width);
+  std::vector<Load> loads(18, {1, 4096});
+  loads.insert(loads.end(), 2, {50, 4096});
+  AttentionCase<Shape> test(loads, 128, 20, 66, 3);
+  fillRandom(test.projection, 1.0f, 1);
+  fillPages(test);
+  cudaStream_t side;
+  cudaEvent_t fork, join;
+  CHECK_CUDA(cudaStreamCreate(&side));
+  CHECK_CUDA(cudaEventCreate(&fork));
+  CHECK_CUDA(cudaEventCreate(&join));
+  auto print = [&](const char *what, Times times) {
+    std::printf("mixed %s: %.2f us (%.2f-%.2f)\n", what, times.median * 1e3, times.low * 1e3,
+                times.high * 1e3);
+    std::fflush(stdout);
+  };
+  print("long ones alone", timeInGraph([&](cudaStream_t s, int) { test.prefill(s); }, 10, 20));
+  for (int ctas : {264, 132, 100, 66}) {
+    std::string name = std::to_string(ctas) + " CTAs";
+    print(("short ones alone, " + name).c_str(),
+          timeInGraph([&](cudaStream_t s, int) { test.decode(s, 1, ctas); }, 10, 20));
+    print(("both, " + name).c_str(), timeInGraph(
+                                         [&](cudaStream_t s, int) {
+                                           CHECK_CUDA(cudaEventRecord(fork, s));
+                                           CHECK_CUDA(cudaStreamWaitEvent(side, fork, 0));
+                                           test.prefill(s);
+                                           test.decode(side, 1, ctas);
+                                           CHECK_CUDA(cudaEventRecord(join, side));
+                                           CHECK_CUDA(cudaStreamWaitEvent(s, join, 0));
+                                         },
+                                         10, 20));
+  }
+  CHECK_CUDA(cudaStreamDestroy(side));
 }
 
 template <typename Page, int H, int G, int D, int W>
@@ -309,16 +340,21 @@ int main(int count, char **arguments) {
   }
   if (asked("prefill-check")) {
     checkMixed<Bf16Shape<bf16, 64, 8, 128, 64>>(Path::Fast, 6e-3);
-    checkPrefill<Bf16Shape<bf16, 64, 8, 128, 64>>(6e-3);
-    checkPrefill<Bf16Shape<bf16, 4, 4, 128, 128>>(6e-3);
-    checkPrefill<Bf16Shape<bf16, 6, 2, 64, 64>>(6e-3);
-    checkMixed<Bf16Shape<bf16, 4, 2, 64, 64>>(Path::Fast, 6e-3);
     checkMixed<Bf16Shape<fp8, 4, 2, 64, 64>>(Path::Fast, 6e-3);
     checkMixed<Bf16Shape<bf16, 4, 2, 64, 64>>(Path::Few, 6e-3);
     checkMixed<Bf16Shape<fp8, 64, 8, 128, 64>>(Path::Few, 6e-3);
+    checkPrefill<Bf16Shape<fp8, 16, 2, 128, 64>>(6e-3);
+    checkPrefill<Bf16Shape<bf16, 16, 2, 128, 64>>(6e-3);
+    checkPrefill<Bf16Shape<bf16, 4, 4, 128, 128>>(6e-3);
+    checkPrefill<Bf16Shape<fp8, 4, 4, 64, 0>>(6e-3);
+    checkPrefill<Bf16Shape<bf16, 6, 2, 64, 64>>(6e-3);
   }
-  if (asked("prefill"))
+  if (asked("prefill")) {
     timePrefill<Bf16Shape<bf16, 64, 8, 128, 64>>();
+    timePrefill<Bf16Shape<fp8, 64, 8, 128, 64>>();
+  }
+  if (asked("mixed"))
+    timeMixed<Bf16Shape<bf16, 64, 8, 128, 64>>();
   if (asked("decode")) {
     double copy = copyBandwidth();
     std::printf("copy: %.2f TB/s read and written\n", copy / 1e12);
