@@ -94,6 +94,7 @@ def main():
     parser.add_argument("--targets", default="cuda")
     parser.add_argument("--kinds", default=",".join(KINDS), help="how tensors are stored: f32, bf16, f8")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--run", action="store_true", help="also compare, with BIN/levin-run")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     print(f"seed {arguments.seed}")
@@ -125,6 +126,9 @@ def main():
         link.unlink() # the weights lie beside the artifact
     (arguments.out / "cases.txt").write_text("".join(line + "\n" for line in compiler.lines))
     print(f"{len(compiler.work) - failures} passed, {failures} failed")
+    if arguments.run and not failures:
+        return subprocess.run([arguments.bin / "levin-run", "compare", "--cases",
+                               arguments.out / "cases.txt", "--seed", str(arguments.seed)]).returncode
     return 1 if failures else 0
 
 
