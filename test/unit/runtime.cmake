@@ -45,6 +45,12 @@ endif()
 target_compile_definitions(cuda-test PRIVATE
   LEVIN_FAKE_DRIVER="$<TARGET_FILE:levin-fake-driver>")
 add_dependencies(cuda-test levin-fake-driver)
+levin_add_unit_test(bench-test
+  cuda/MeterTest.cpp
+  LIBS LevinToyModel LevinBenchParts)
+target_compile_definitions(bench-test PRIVATE
+  LEVIN_FAKE_DRIVER="$<TARGET_FILE:levin-fake-driver>")
+add_dependencies(bench-test levin-fake-driver)
 
 levin_add_unit_test(capi-test
   capi/CapiTest.cpp

@@ -139,8 +139,10 @@ Status CudaMeter::fillRandom(const cuda::DeviceMemory &memory, uint64_t seed) {
 }
 
 Result<double> CudaMeter::copyBandwidth() {
-  constexpr uint64_t bytes = uint64_t(1) << 30;
   LEVIN_RETURN_IF_ERROR(device->activate());
+  LEVIN_ASSIGN_OR_RETURN(uint64_t free, device->freeMemory());
+  // Far larger than caches, but beside a model that fills the card.
+  uint64_t bytes = std::min(uint64_t(1) << 30, free / 4 / 256 * 256);
   LEVIN_ASSIGN_OR_RETURN(cuda::DeviceMemory from,
                          cuda::DeviceMemory::allocate(device, bytes, "the copy that is timed"));
   LEVIN_ASSIGN_OR_RETURN(cuda::DeviceMemory to,
