@@ -1,4 +1,5 @@
 // A session on a GPU: each program is captured once as a graph and launched as a whole.
+#include "runtime/hal/cuda/Range.h"
 #include "runtime/session/Backend.h"
 #include "runtime/session/CudaProgram.h"
 #include "runtime/session/Session.h"
@@ -231,6 +232,7 @@ Status CudaBackend::enqueueAll(const CudaProgram &program) const {
 }
 
 Status CudaBackend::capture(uint32_t index) {
+  cuda::Range range("capture");
   const cuda::Driver &driver = device->driver();
   LEVIN_RETURN_IF_ERROR(
       LEVIN_CUDA(driver, cuStreamBeginCapture, main.get(), cuda::captureModeRelaxed));
@@ -262,6 +264,7 @@ Status CudaBackend::runOneByOne(uint32_t index) {
 }
 
 Status CudaBackend::run(uint32_t index, const Wanted &wanted) {
+  cuda::Range range(manifest.programs[index].name);
   *reinterpret_cast<volatile uint32_t *>(progress.data()) = 0;
   if (validate) {
     LEVIN_RETURN_IF_ERROR(settle(runOneByOne(index), index));

@@ -208,9 +208,27 @@ struct Filling {
   float scale = 1;
 };
 
+/// What the scales of a quantised matrix must be so that its elements are as those of others: 1
+/// over the deviation of uniform integers times the root of its width.
+float scaleOf(const artifact::Manifest &manifest, std::string_view scales) {
+  std::string_view matrix = scales.substr(0, scales.size() - std::string_view("scales").size());
+  if (!matrix.empty())
+    matrix.remove_suffix(1); // what stands between
+  for (const artifact::Parameter &parameter : manifest.parameters) {
+    if (parameter.name != matrix || parameter.type.shape.empty())
+      continue;
+    bool packed = parameter.type.dtype == DType::U8; // two of 4 bits in a byte
+    double deviation = packed ? 4.6 : 73.9;
+    double width = static_cast<double>(parameter.type.shape.back()) * (packed ? 2 : 1);
+    return static_cast<float>(1 / (deviation * std::sqrt(std::max(1.0, width))));
+  }
+  return 0.0005f;
+}
+
 /// Matrices get normal values that keep the length of a vector, vectors ones, quantised weights any
 /// bytes, and their scales what makes matrices of the same kind of them.
-std::optional<Filling> fillingOf(const artifact::Parameter &parameter) {
+std::optional<Filling> fillingOf(const artifact::Manifest &manifest,
+                                 const artifact::Parameter &parameter) {
   const auto &shape = parameter.type.shape;
   double width = shape.empty() ? 1 : static_cast<double>(std::max<uint64_t>(1, shape.back()));
   int64_t kind = 0;
@@ -232,7 +250,7 @@ std::optional<Filling> fillingOf(const artifact::Parameter &parameter) {
   }
   constexpr int64_t constant = 4; // and the kind of the type
   if (std::string_view(parameter.name).ends_with("scales"))
-    return Filling{constant + kind, 0.0005f};
+    return Filling{constant + kind, scaleOf(manifest, parameter.name)};
   if (shape.size() < 2)
     return Filling{constant + kind, 1};
   return Filling{kind, static_cast<float>(1 / std::sqrt(width))};
@@ -258,7 +276,7 @@ Status CudaModel::fillRandom(const artifact::Manifest &manifest, uint64_t seed,
     filled += parameter.size;
     if (std::holds_alternative<artifact::SegmentBytes>(parameter.source) || parameter.size == 0)
       continue;
-    auto filling = fillingOf(parameter);
+    auto filling = fillingOf(manifest, parameter);
     if (!filling || !fitsWithin(parameter.offset, parameter.size, parameters.size()))
       return makeError(ErrorCode::ArtifactParameter, "parameter '{}' cannot be random",
                        parameter.name)

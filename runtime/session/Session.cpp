@@ -131,7 +131,7 @@ Status Session::pagesFull(uint64_t needed) const {
       .note("have", fmt::format("{} of {} pages of {} tokens unused", pages.unusedPages(),
                                 pages.size(), pages.pageTokens()))
       .note("need", fmt::format("{}", needed))
-      .note("fix", "release a sequence, or compile with more --pages");
+      .note("fix", "release a sequence, or compile with more --kv-pages");
 }
 
 // --- Steps ---------------------------------------------------------------------------------------

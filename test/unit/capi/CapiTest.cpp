@@ -133,6 +133,27 @@ TEST_F(CapiTest, StructuresOfOtherVersions) {
   EXPECT_EQ(shorter.slots, 77u);
 }
 
+TEST_F(CapiTest, Devices) {
+  levin_model *other = nullptr;
+  levin_load_options options = LEVIN_INIT(levin_load_options);
+  options.device = "host";
+  ASSERT_EQ(levin_load(path.c_str(), &options, &other, error), 0) << error.text();
+  levin_model_info info = LEVIN_INIT(levin_model_info);
+  ASSERT_EQ(levin_model_get_info(other, &info, error), 0);
+  EXPECT_STREQ(info.device, "host");
+  EXPECT_EQ(info.pages, 0u);
+  levin_model_free(other);
+  options.device = "cuda:0";
+  EXPECT_EQ(levin_load(path.c_str(), &options, &other, error), 3023);
+  options.device = "abacus";
+  EXPECT_EQ(levin_load(path.c_str(), &options, &other, error), 2002);
+  options.device = nullptr;
+  options.random_weights = 1;
+  EXPECT_EQ(levin_load(path.c_str(), &options, &other, error), 2002);
+  EXPECT_EQ(levin_dtype_size(LEVIN_F8E4M3), 1u);
+  EXPECT_STREQ(levin_dtype_name(LEVIN_F8E4M3), "f8E4M3FN");
+}
+
 TEST_F(CapiTest, Describes) {
   levin_model_info info = LEVIN_INIT(levin_model_info);
   ASSERT_EQ(levin_model_get_info(model, &info, error), 0);
