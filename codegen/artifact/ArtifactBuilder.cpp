@@ -32,6 +32,8 @@ Role roleOf(mlir::Attribute attribute) {
     return Role::State;
   case nn::Role::Logits:
     return Role::Logits;
+  case nn::Role::Pages:
+    return Role::Pages;
   }
   return Role::Invalid;
 }
@@ -282,6 +284,8 @@ void ManifestBuilder::addModel() {
       continue;
     model.slots = input.slots;
     model.maxContext = input.maxContext;
+    model.pages = input.pages;
+    model.pageTokens = input.pageTokens;
     for (const Binding &output : entry.outputs)
       if (output.role == Role::Logits)
         model.vocabulary = output.type.shape.back();

@@ -22,6 +22,7 @@ struct ArtifactInput {
   std::vector<std::pair<std::string, std::string>> assets; // name and content
   Producer producer;                                       // no paths, no times
   uint64_t slots = 0, maxContext = 0;                      // of the step programs
+  uint64_t pages = 0, pageTokens = 0;                      // of shared caches, 0 without
   std::string pipeline;                                    // for debugging
 };
 

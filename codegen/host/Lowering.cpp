@@ -1,6 +1,8 @@
 // Buffers, loops and vectors -> the LLVM dialect.
 #include "codegen/host/Lowering.h"
 
+#include "dialects/interfaces/ExpandFloat8.h"
+
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -62,8 +64,8 @@ struct ExpandLog10 : mlir::OpRewritePattern<mlir::math::Log10Op> {
   }
 };
 
-/// exp, tanh, erf and the like become polynomials: a kernel has no library to call.  bfloat16 is
-/// converted by integer arithmetic, which every target has.
+/// exp, tanh, erf and the like become polynomials: a kernel has no library to call.  bfloat16 and
+/// f8E4M3FN are converted by integer arithmetic, which every target has.
 struct ExpandMath : mlir::PassWrapper<ExpandMath, mlir::OperationPass<mlir::func::FuncOp>> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ExpandMath)
 
@@ -82,6 +84,7 @@ struct ExpandMath : mlir::PassWrapper<ExpandMath, mlir::OperationPass<mlir::func
     patterns.add<ExpandLog10>(&getContext());
     mlir::arith::populateCeilFloorDivExpandOpsPatterns(patterns);
     mlir::arith::populateExpandBFloat16Patterns(patterns);
+    populateExpandFloat8Patterns(patterns);
     if (mlir::failed(mlir::applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

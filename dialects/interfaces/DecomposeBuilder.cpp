@@ -63,6 +63,10 @@ Value DecomposeBuilder::fromF32(Value value, Type type) {
     return value;
   if (target.getWidth() > 32)
     return arith::ExtFOp::create(*this, type, value);
+  if (isa<Float8E4M3FNType>(target)) { // saturates, where arith.truncf makes a NaN
+    value = arith::MinimumFOp::create(*this, value, f32(448));
+    value = arith::MaximumFOp::create(*this, value, f32(-448));
+  }
   return arith::TruncFOp::create(*this, type, value);
 }
 

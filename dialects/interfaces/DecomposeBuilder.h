@@ -19,7 +19,8 @@ mlir::Value createSigmoid(mlir::OpBuilder &builder, mlir::Location loc, mlir::Va
 mlir::Value createSilu(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value x);
 
 /// Builds a decomposition.  Arithmetic on floats is in float32 whatever the elements of the
-/// tensors are: values are cast when they are read and when they are written.  State and results
+/// tensors are: values are cast when they are read and when they are written (to f8E4M3FN with the
+/// largest number in place of what is beyond it).  State and results
 /// that data decides are built by loops that carry tensors, each written in place.
 class DecomposeBuilder : public mlir::ImplicitLocOpBuilder {
 public:

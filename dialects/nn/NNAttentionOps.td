@@ -190,4 +190,69 @@ def NN_AttentionOp : NN_LayerOp<"attention", [
   let hasVerifier = 1;
 }
 
+// What caches in pages may be stored in.
+def NN_PagePool : TensorRankOf<[F32, BF16, F16, F8E4M3FN], [4]>;
+
+def NN_PagedAttentionOp : NN_LayerOp<"paged_attention", [
+    DeclareOpInterfaceMethods<StatefulOpInterface>]> {
+  let summary = "Causal softmax attention over a cache in pages that all sequences share.";
+  let description = [{
+    As `nn.attention`, with caches that lie in pages of B tokens: position p of
+    sequence s is row p mod B of page `P = pages[s, p / B]`,
+
+        keys  [P, g, p mod B, :] = k[t, g, :]
+        values[P, g, p mod B, :] = v[t, g, :]
+
+    (keys are not transposed).  Scores, statistics and sums are in float32.  What
+    is stored is rounded to the elements of the caches, to the nearest and to
+    even; in f8E4M3FN, which has no infinity, numbers beyond 448 become 448 of
+    their sign, and a NaN stays one.
+
+    Rows of no sequence are unspecified.  Positions from M x B on are the caller's
+    error and are not stored.  So is a number that is no page: nothing is stored
+    there, and reading it gives another page's numbers.
+
+    Constraints:
+      * (C1) `q` is [tokens, H, D], `k` and `v` are [tokens, G, D], and G divides H.
+      * (C2) `output` is [tokens, H x D].
+      * (C3) `keys` and `values` have one type, [pages, G, B, D].
+      * (C4) `starts` has one entry more than `past`, and `pages` a row for each
+        entry of `past`.
+      * (C5) `scale` is positive.
+
+    ```mlir
+    func.func @f(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %keys: tensor<9x2x16x8xbf16>,
+                 %starts: tensor<3xi32>, %pages: tensor<2x4xi32>, %past: tensor<2xi32>)
+        -> (tensor<5x32xf32>, tensor<9x2x16x8xbf16>, tensor<9x2x16x8xbf16>) {
+      %o, %nk, %nv = nn.paged_attention %q, %k, %k cache(%keys, %keys)
+        batch(%starts, %pages, %past) {scale = 0.35 : f64}
+        : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>,
+           tensor<9x2x16x8xbf16>, tensor<9x2x16x8xbf16>,
+           tensor<3xi32>, tensor<2x4xi32>, tensor<2xi32>)
+        -> (tensor<5x32xf32>, tensor<9x2x16x8xbf16>, tensor<9x2x16x8xbf16>)
+      return %o, %nk, %nv : tensor<5x32xf32>, tensor<9x2x16x8xbf16>, tensor<9x2x16x8xbf16>
+    }
+    ```
+  }];
+  let arguments = (ins
+    Arg<NN_Heads, "queries [tokens, H, D]">:$q,
+    Arg<NN_Heads, "keys [tokens, G, D]">:$k,
+    Arg<NN_Heads, "values [tokens, G, D]">:$v,
+    Arg<NN_PagePool, "[pages, G, B, D]">:$keys,
+    Arg<NN_PagePool, "[pages, G, B, D]">:$values,
+    Arg<NN_Indices, "first row of each sequence, and the end">:$starts,
+    Arg<2DTensorOf<[I32]>, "page of each block of a sequence [S, M]">:$pages,
+    Arg<NN_Indices, "tokens fed before">:$past,
+    F64Attr:$scale);
+  let results = (outs
+    Res<NN_Rows, "[tokens, H x D]">:$output,
+    Res<NN_PagePool, "the keys, updated in place">:$new_keys,
+    Res<NN_PagePool, "the values, updated in place">:$new_values);
+  let assemblyFormat = [{
+    $q `,` $k `,` $v `cache` `(` $keys `,` $values `)`
+    `batch` `(` $starts `,` $pages `,` $past `)` attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 #endif

@@ -9,7 +9,7 @@ def NN_Role : I32Enum<"Role", "What an argument or result is in a step.", [
     I32EnumCase<"Ids", 0, "ids">, I32EnumCase<"Starts", 1, "starts">,
     I32EnumCase<"Slots", 2, "slots">, I32EnumCase<"Past", 3, "past">,
     I32EnumCase<"Rows", 4, "rows">, I32EnumCase<"State", 5, "state">,
-    I32EnumCase<"Logits", 6, "logits">]> {
+    I32EnumCase<"Logits", 6, "logits">, I32EnumCase<"Pages", 7, "pages">]> {
   let cppNamespace = "::levin::nn";
 }
 
@@ -18,7 +18,9 @@ def NN_RoleAttr : EnumAttr<NN_Dialect, NN_Role, "role"> {
   let description = [{
     `ids [N]`, `starts [S+1]`, `slots [S]`, `past [S]` and `rows [R]` (the rows
     whose logits are wanted) are int32.  `state` is a tensor with
-    one slot a sequence in its first dimension, `logits` the result [R, V].
+    one slot a sequence in its first dimension, or a pool of pages; `pages [S, M]`
+    (int32) says which pages hold the blocks of each sequence.  `logits` is the
+    result [R, V].
 
     ```mlir
     func.func @f(%ids: tensor<?xi32> {nn.role = #nn.role<ids>}) {

@@ -17,6 +17,9 @@ def NN_Dialect : Dialect {
     * `past[s]`: how many tokens of it were fed before.  At 0 the op starts
       from fresh state, whatever the slot holds.
 
+    Caches may be shared by all sequences instead, in pages: `pages[s, b]` is then
+    the page of block b of sequence s.
+
     A sequence without rows is left alone.  Elementwise arithmetic stays in
     `arith` and `math` on tensors.
 

@@ -171,21 +171,31 @@ LogicalResult LightningAttentionOp::verify() {
   return verifyBatch(*this, "C5");
 }
 
-LogicalResult AttentionOp::verify() {
-  auto q = cast<RankedTensorType>(getQ().getType());
-  auto k = cast<RankedTensorType>(getK().getType());
-  auto v = cast<RankedTensorType>(getV().getType());
+/// (C1), (C2) and (C5) of softmax attention.
+template <typename Op> static LogicalResult verifySoftmax(Op op) {
+  auto q = cast<RankedTensorType>(op.getQ().getType());
+  auto k = cast<RankedTensorType>(op.getK().getType());
+  auto v = cast<RankedTensorType>(op.getV().getType());
   int64_t tokens = q.getDimSize(0), heads = q.getDimSize(1), size = q.getDimSize(2);
   int64_t groups = k.getDimSize(1);
   bool divides = ShapedType::isDynamic(heads) || ShapedType::isDynamic(groups) ||
                  (groups > 0 && heads % groups == 0);
   if (!mayHaveShape(k, {tokens, ShapedType::kDynamic, size}) || !mayHaveShape(v, k.getShape()) ||
       !divides) // (C1)
-    return emitOpError("has q ") << q << ", k " << k << " and v " << v
-                                 << ", expected [tokens, H, D] and twice [tokens, G, D] with G a "
-                                    "divisor of H (C1)";
-  if (failed(verifyHeadsOutput(*this)))
+    return op.emitOpError("has q ") << q << ", k " << k << " and v " << v
+                                    << ", expected [tokens, H, D] and twice [tokens, G, D] with G "
+                                       "a divisor of H (C1)";
+  if (failed(verifyHeadsOutput(op))) // (C2)
     return failure();
+  if (!(op.getScale().convertToDouble() > 0)) // (C5)
+    return op.emitOpError("has scale ") << op.getScaleAttr() << ", expected a positive number (C5)";
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(verifySoftmax(*this)))
+    return failure();
+  int64_t groups = extentOf(getK(), 1), size = extentOf(getQ(), 2);
   auto keys = cast<RankedTensorType>(getKeys().getType());
   auto values = cast<RankedTensorType>(getValues().getType());
   int64_t slots = keys.getDimSize(0), blocks = keys.getDimSize(2), rows = keys.getDimSize(4);
@@ -196,10 +206,27 @@ LogicalResult AttentionOp::verify() {
            << keys << " and values " << values << ", expected [slots, " << extentText(groups)
            << ", blocks, " << extentText(size) << ", B] and [slots, " << extentText(groups)
            << ", blocks, B, " << extentText(size) << "], updated ones alike (C3)";
-  if (failed(verifyBatch(*this, "C4")))
+  return verifyBatch(*this, "C4");
+}
+
+LogicalResult PagedAttentionOp::verify() {
+  if (failed(verifySoftmax(*this)))
     return failure();
-  if (!(getScale().convertToDouble() > 0)) // (C5)
-    return emitOpError("has scale ") << getScaleAttr() << ", expected a positive number (C5)";
+  auto keys = cast<RankedTensorType>(getKeys().getType());
+  int64_t groups = extentOf(getK(), 1), size = extentOf(getQ(), 2);
+  if (!mayHaveShape(keys, {ShapedType::kDynamic, groups, ShapedType::kDynamic, size}) ||
+      getValues().getType() != keys || getNewKeys().getType() != keys ||
+      getNewValues().getType() != keys) // (C3)
+    return emitOpError("has keys ")
+           << keys << " and values " << getValues().getType() << ", expected twice [pages, "
+           << extentText(groups) << ", B, " << extentText(size) << "], updated ones alike (C3)";
+  int64_t sequences = extentOf(getPast(), 0);
+  if (!mayAgree(extentOf(getStarts(), 0), plusExtent(sequences, 1)) ||
+      !mayAgree(extentOf(getPages(), 0), sequences)) // (C4)
+    return emitOpError("has starts of type ")
+           << getStarts().getType() << ", pages of type " << getPages().getType()
+           << " and past of type " << getPast().getType()
+           << ", expected S + 1, S x M and S entries (C4)";
   return success();
 }
 
@@ -209,12 +236,21 @@ std::optional<unsigned> LightningAttentionOp::getTiedOperand(unsigned result) {
   return std::nullopt;
 }
 
-std::optional<unsigned> AttentionOp::getTiedOperand(unsigned result) {
+/// The caches of softmax attention: results 1 and 2.
+template <typename Op> static std::optional<unsigned> tiedCache(Op op, unsigned result) {
   if (result == 1)
-    return getKeysMutable().getOperandNumber();
+    return op.getKeysMutable().getOperandNumber();
   if (result == 2)
-    return getValuesMutable().getOperandNumber();
+    return op.getValuesMutable().getOperandNumber();
   return std::nullopt;
+}
+
+std::optional<unsigned> AttentionOp::getTiedOperand(unsigned result) {
+  return tiedCache(*this, result);
+}
+
+std::optional<unsigned> PagedAttentionOp::getTiedOperand(unsigned result) {
+  return tiedCache(*this, result);
 }
 
 } // namespace levin::nn

@@ -55,7 +55,7 @@ static bool isElementwise(mlir::Operation *op) {
 KernelKind classify(mlir::Operation *op) {
   return llvm::TypeSwitch<mlir::Operation *, KernelKind>(op)
       .Case<nn::LinearOp, moe::GroupedLinearOp>([](auto) { return KernelKind::Matmul; })
-      .Case<nn::AttentionOp>([](auto) { return KernelKind::Attention; })
+      .Case<nn::AttentionOp, nn::PagedAttentionOp>([](auto) { return KernelKind::Attention; })
       .Case<nn::LightningAttentionOp>([](auto) { return KernelKind::Lightning; })
       .Case<nn::SplitHeadsOp>([](auto) { return KernelKind::View; })
       .Case<nn::RotaryOp>([](auto) { return KernelKind::Rotary; })

@@ -11,7 +11,8 @@ def FuseMatchPass : Pass<"levin-fuse-match", "::mlir::ModuleOp"> {
     | kind | ops |
     |---|---|
     | `matmul` | `nn.linear`, `moe.grouped_linear` |
-    | `attention`, `lightning` | the two attentions |
+    | `attention` | `nn.attention`, `nn.paged_attention` |
+    | `lightning` | `nn.lightning_attention` |
     | `view`, `rotary` | `nn.split_heads`, `nn.rotary` |
     | `row` | `nn.rms_norm`, `nn.layer_norm`: one row of the result from one row |
     | `column` | `nn.mask_tail` |

@@ -12,14 +12,15 @@ def VerifyInputPass : Pass<"levin-verify-input", "::mlir::ModuleOp"> {
       `linalg` and `scf`;
     * (I3) a public function has a body of one block; its arguments and results
       are ranked tensors of up to 8 extents, none of them empty, of i1, i8, ui8,
-      i16, i32, i64, ui64, f16, bf16, f32 or f64;
+      i16, i32, i64, ui64, f8E4M3FN, f16, bf16, f32 or f64;
     * (I4) names of functions, parameters, arguments and results have 1 to 128
       letters, digits, `.`, `_` and `-` (parameters and functions with dynamic
       extents 1 to 100) and are not `.` or `..`; those of one function's
       arguments, and of its results, differ; no function is called `kernels`;
     * (I5) a function with `nn.role`s is a step: it has one argument each of the
-      roles `ids`, `starts`, `slots`, `past` and `rows`, all int32 of rank 1, one
-      result of the role `logits`, float32 of rank 2, and else only state;
+      roles `ids`, `starts`, `slots`, `past` and `rows`, all int32 of rank 1, may
+      have one of the role `pages`, int32 of rank 2, has one result of the role
+      `logits`, float32 of rank 2, and else only state;
     * (I6) a step with dynamic extents is the only step; other functions are
       static;
     * (I7) every state argument has an `nn.name` and one result of that name,
@@ -30,7 +31,7 @@ def VerifyInputPass : Pass<"levin-verify-input", "::mlir::ModuleOp"> {
     With `final`, when calls are inlined, also
 
     * (I8) no call is left, and so none of a function without a body;
-    * (I9) operands that say where sequences lie (`starts`, `slots`, `past`) are
+    * (I9) operands that say where sequences lie (`starts`, `slots`, `pages`, `past`) are
       arguments of that role, or constants with possible values: the runtime
       checks the values of such arguments before it runs a step;
     * (I10) operands that say where rows of experts lie come from `moe.route`,
@@ -73,7 +74,8 @@ def SpecialisePass : Pass<"levin-specialise", "::mlir::ModuleOp"> {
     A bucket is a number of tokens, of sequences and of wanted rows; the step
     function is copied for each under the name `step_TOKENS_SEQUENCES_ROWS` and
     its dynamic extents become those of the bucket.  In a state tensor the first
-    extent is `slots`, and any other dynamic one `blocks`.  Types are inferred
+    extent is `slots` (in a cache of `nn.paged_attention` it is `pages`), and any
+    other dynamic one `blocks`.  Types are inferred
     again op by op; what stays dynamic is an error.  With buckets [8, 2, 2] from
 
     ```mlir
@@ -108,7 +110,62 @@ def SpecialisePass : Pass<"levin-specialise", "::mlir::ModuleOp"> {
     ListOption<"sequences", "sequences", "int64_t", "Sequences of each bucket.">,
     ListOption<"rows", "rows", "int64_t", "Rows of logits of each bucket.">,
     Option<"slots", "slots", "int64_t", "4", "Sequences whose state is kept.">,
-    Option<"blocks", "blocks", "int64_t", "1", "Blocks of cache that one sequence may fill.">
+    Option<"blocks", "blocks", "int64_t", "1", "Blocks of cache that one sequence may fill.">,
+    Option<"pages", "pages", "int64_t", "0",
+      "Pages of a cache that all sequences share; 0: as many as all slots may fill.">
+  ];
+}
+
+def PageCachesPass : Pass<"levin-page-caches", "::mlir::ModuleOp"> {
+  let summary = "Lets all sequences share the caches of softmax layers, in pages.";
+  let description = [{
+    In static steps, `nn.attention` on caches that are state becomes
+    `nn.paged_attention`: keys and values [slots, G, blocks, D, B] become pools
+    [pages, G, page-tokens, D] of elements of `type` under the same names, and the
+    step gets the argument `pages` [sequences, M], where M pages hold the tokens
+    that a sequence could have.  A sequence then takes memory for the tokens it
+    has, not for those it might have.  With `page-tokens=64 pages=5 type=bf16` from
+
+    ```mlir
+    func.func @step(%q: tensor<4x2x8xf32>, %starts: tensor<2xi32> {nn.role = #nn.role<starts>},
+                    %slots: tensor<1xi32> {nn.role = #nn.role<slots>}, %past: tensor<1xi32> {nn.role = #nn.role<past>},
+                    %keys: tensor<3x2x8x8x16xf32> {nn.role = #nn.role<state>, nn.name = "k"},
+                    %values: tensor<3x2x8x16x8xf32> {nn.role = #nn.role<state>, nn.name = "v"})
+        -> (tensor<4x16xf32>, tensor<3x2x8x8x16xf32> {nn.role = #nn.role<state>, nn.name = "k"},
+            tensor<3x2x8x16x8xf32> {nn.role = #nn.role<state>, nn.name = "v"}) {
+      %o, %k, %v = nn.attention %q, %q, %q cache(%keys, %values) batch(%starts, %slots, %past) {scale = 0.5 : f64}
+        : (tensor<4x2x8xf32>, tensor<4x2x8xf32>, tensor<4x2x8xf32>, tensor<3x2x8x8x16xf32>,
+           tensor<3x2x8x16x8xf32>, tensor<2xi32>, tensor<1xi32>, tensor<1xi32>)
+        -> (tensor<4x16xf32>, tensor<3x2x8x8x16xf32>, tensor<3x2x8x16x8xf32>)
+      return %o, %k, %v : tensor<4x16xf32>, tensor<3x2x8x8x16xf32>, tensor<3x2x8x16x8xf32>
+    }
+    ```
+
+    it makes
+
+    ```mlir
+    func.func @step(%q: tensor<4x2x8xf32>, %starts: tensor<2xi32> {nn.role = #nn.role<starts>},
+                    %slots: tensor<1xi32> {nn.role = #nn.role<slots>}, %past: tensor<1xi32> {nn.role = #nn.role<past>},
+                    %pages: tensor<1x2xi32> {nn.role = #nn.role<pages>},
+                    %keys: tensor<5x2x64x8xbf16> {nn.role = #nn.role<state>, nn.name = "k"},
+                    %values: tensor<5x2x64x8xbf16> {nn.role = #nn.role<state>, nn.name = "v"})
+        -> (tensor<4x16xf32>, tensor<5x2x64x8xbf16> {nn.role = #nn.role<state>, nn.name = "k"},
+            tensor<5x2x64x8xbf16> {nn.role = #nn.role<state>, nn.name = "v"}) {
+      %o, %k, %v = nn.paged_attention %q, %q, %q cache(%keys, %values) batch(%starts, %pages, %past) {scale = 0.5 : f64}
+        : (tensor<4x2x8xf32>, tensor<4x2x8xf32>, tensor<4x2x8xf32>, tensor<5x2x64x8xbf16>,
+           tensor<5x2x64x8xbf16>, tensor<2xi32>, tensor<1x2xi32>, tensor<1xi32>)
+        -> (tensor<4x16xf32>, tensor<5x2x64x8xbf16>, tensor<5x2x64x8xbf16>)
+      return %o, %k, %v : tensor<4x16xf32>, tensor<5x2x64x8xbf16>, tensor<5x2x64x8xbf16>
+    }
+    ```
+
+    Example: `test/passes/pipelines/page_caches.mlir`.
+  }];
+  let options = [
+    Option<"pageTokens", "page-tokens", "int64_t", "64", "Tokens in one page.">,
+    Option<"pages", "pages", "int64_t", "0",
+      "Pages of each pool; 0: as many as all slots may fill.">,
+    Option<"type", "type", "std::string", "\"f32\"", "Elements of the pools: f32, bf16 or f8.">
   ];
 }
 

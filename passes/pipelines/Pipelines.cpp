@@ -32,8 +32,11 @@ void buildSpecialise(OpPassManager &pm, const TargetOptions &options) {
   }
   buckets.slots = options.slots;
   buckets.blocks = options.blocks;
+  buckets.pages = options.pages;
   pm.addPass(createCheckToOutputsPass());
   pm.addPass(createSpecialisePass(buckets));
+  if (!options.caches.empty())
+    pm.addPass(createPageCachesPass({pageTokens, options.pages, options.caches}));
   pm.addPass(createCastWeightsPass({options.dtype}));
   pm.addPass(createNormalisePass());
   pm.addPass(mlir::createCanonicalizerPass());
@@ -88,9 +91,13 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   Option<std::string> activations{*this, "activations",
                                   llvm::cl::desc("Of values between kernels: f32 or bf16."),
                                   llvm::cl::init("f32")};
+  Option<std::string> caches{*this, "caches",
+                             llvm::cl::desc("Of caches in pages: f32, bf16 or f8.")};
+  Option<int64_t> pages{*this, "pages", llvm::cl::desc("Pages that all sequences share."),
+                        llvm::cl::init(0)};
 
   TargetOptions get(Target target) const {
-    TargetOptions options{target, {}, slots, blocks, dtype, activations};
+    TargetOptions options{target, {}, slots, blocks, dtype, activations, caches, pages};
     for (size_t i = 0; i < tokens.size(); ++i)
       options.buckets.push_back(
           {tokens[i], i < sequences.size() ? sequences[i] : 1, i < rows.size() ? rows[i] : 1});

@@ -31,7 +31,12 @@ struct TargetOptions {
   int64_t blocks = 1;              // cache blocks that one sequence may fill
   std::string dtype = "auto";      // of weight matrices: auto, f32, bf16, f16
   std::string activations = "f32"; // of values between kernels: f32, bf16
+  std::string caches;              // of keys and values, in pages: f32, bf16, f8; else not in pages
+  int64_t pages = 0;               // that all sequences share; 0: as many as all slots may fill
 };
+
+/// Tokens in one page of a cache.
+inline constexpr int64_t pageTokens = 64;
 
 /// A stretch of the pipeline, and the pass that closes it: it states what later phases rely on, and
 /// runs once more after passes that were inserted.  Dumps, insertions and --stop-after name a

@@ -24,7 +24,7 @@ using mlir::Value;
 using mlir::func::FuncOp;
 
 struct Extents {
-  int64_t tokens, sequences, rows, slots, blocks;
+  int64_t tokens, sequences, rows, slots, blocks, pages;
 };
 
 bool isDynamic(Type type) {
@@ -32,8 +32,17 @@ bool isDynamic(Type type) {
   return tensor && !tensor.hasStaticShape();
 }
 
+// Whether `argument` is a cache in pages that all sequences share.
+bool isPool(mlir::BlockArgument argument) {
+  return llvm::any_of(argument.getUses(), [](mlir::OpOperand &use) {
+    auto attention = llvm::dyn_cast<nn::PagedAttentionOp>(use.getOwner());
+    return attention &&
+           (&use == &attention.getKeysMutable() || &use == &attention.getValuesMutable());
+  });
+}
+
 // The type of an argument of `role` in a bucket.
-Type specialise(RankedTensorType type, nn::Role role, const Extents &extents) {
+Type specialise(RankedTensorType type, nn::Role role, bool isPool, const Extents &extents) {
   llvm::SmallVector<int64_t> shape(type.getShape());
   for (auto [dim, extent] : llvm::enumerate(shape)) {
     if (!mlir::ShapedType::isDynamic(extent))
@@ -54,7 +63,10 @@ Type specialise(RankedTensorType type, nn::Role role, const Extents &extents) {
       extent = extents.rows;
       break;
     case nn::Role::State:
-      extent = dim == 0 ? extents.slots : extents.blocks;
+      extent = dim != 0 ? extents.blocks : isPool ? extents.pages : extents.slots;
+      break;
+    case nn::Role::Pages:
+      extent = dim == 0 ? extents.sequences : extents.blocks;
       break;
     }
   }
@@ -167,8 +179,8 @@ LogicalResult specialiseBody(FuncOp function, const Extents &extents) {
     if (!role)
       return function.emitOpError("has the dynamic argument ")
              << argument.getArgNumber() << " without a role, so no bucket gives its extents";
-    argument.setType(
-        specialise(llvm::cast<RankedTensorType>(argument.getType()), role.getValue(), extents));
+    argument.setType(specialise(llvm::cast<RankedTensorType>(argument.getType()), role.getValue(),
+                                isPool(argument), extents));
   }
   for (Operation &op : llvm::make_early_inc_range(body.without_terminator()))
     if (mlir::failed(inferAgain(op)))
@@ -203,8 +215,8 @@ struct Specialise : impl::SpecialisePassBase<Specialise> {
     };
     if (tokens.empty() || tokens.size() != sequences.size() || tokens.size() != rows.size())
       return refuse("tokens, sequences and rows need one entry for each bucket");
-    if (slots < 1 || blocks < 1)
-      return refuse("slots and blocks must be at least 1");
+    if (slots < 1 || blocks < 1 || pages < 0)
+      return refuse("slots and blocks must be at least 1, pages not negative");
     for (auto [t, s, r] : llvm::zip(tokens, sequences, rows))
       if (s < 1 || s > t || r < 1 || r > t || s > slots)
         return refuse(llvm::formatv("the bucket {0}x{1}x{2} is impossible: sequences and rows are "
@@ -220,7 +232,8 @@ struct Specialise : impl::SpecialisePassBase<Specialise> {
     for (auto [t, s, r] : llvm::zip(tokens, sequences, rows)) {
       auto copy = llvm::cast<FuncOp>(builder.clone(*function));
       copy.setSymName(llvm::formatv("{0}_{1}_{2}_{3}", function.getSymName(), t, s, r).str());
-      if (mlir::failed(specialiseBody(copy, {t, s, r, slots, blocks})))
+      int64_t pool = pages == 0 ? slots * blocks : int64_t(pages);
+      if (mlir::failed(specialiseBody(copy, {t, s, r, slots, blocks, pool})))
         return failure();
     }
     function.erase();

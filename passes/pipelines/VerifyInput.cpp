@@ -29,7 +29,8 @@ bool isName(llvm::StringRef name, size_t longest = 128) {
 
 // What an artifact can describe.
 bool isNumber(mlir::Type type) {
-  if (type.isF16() || type.isBF16() || type.isF32() || type.isF64())
+  if (type.isF16() || type.isBF16() || type.isF32() || type.isF64() ||
+      llvm::isa<mlir::Float8E4M3FNType>(type))
     return true;
   auto integer = llvm::dyn_cast<mlir::IntegerType>(type);
   return integer &&
@@ -115,10 +116,12 @@ LogicalResult verifyNames(FuncOp function, llvm::StringRef what, llvm::StringRef
   return success();
 }
 
-// (I5) of the five arguments that say what is in a batch.
+// (I5) of the arguments that say what is in a batch.
 LogicalResult verifyBatch(FuncOp function) {
-  for (nn::Role role :
-       {nn::Role::Ids, nn::Role::Starts, nn::Role::Slots, nn::Role::Past, nn::Role::Rows}) {
+  for (nn::Role role : {nn::Role::Ids, nn::Role::Starts, nn::Role::Slots, nn::Role::Past,
+                        nn::Role::Rows, nn::Role::Pages}) {
+    bool isPages = role == nn::Role::Pages;
+    int64_t rank = isPages ? 2 : 1;
     unsigned found = 0;
     for (unsigned i = 0; i < function.getNumArguments(); ++i) {
       nn::RoleAttr attr = roleOf(function.getArgAttrDict(i));
@@ -126,14 +129,15 @@ LogicalResult verifyBatch(FuncOp function) {
         continue;
       ++found;
       auto type = llvm::cast<mlir::RankedTensorType>(function.getArgumentTypes()[i]);
-      if (type.getRank() != 1 || !type.getElementType().isSignlessInteger(32))
-        return function.emitOpError("has ")
-               << type << " as '" << nn::stringifyRole(role) << "', expected int32 of rank 1 (I5)";
+      if (type.getRank() != rank || !type.getElementType().isSignlessInteger(32))
+        return function.emitOpError("has ") << type << " as '" << nn::stringifyRole(role)
+                                            << "', expected int32 of rank " << rank << " (I5)";
     }
-    if (found != 1)
+    if (found > 1 || (found == 0 && !isPages))
       return function.emitOpError("@")
              << function.getSymName() << " has " << found << " arguments of the role '"
-             << nn::stringifyRole(role) << "', a step has one (I5)";
+             << nn::stringifyRole(role) << "', a step has " << (isPages ? "at most " : "")
+             << "one (I5)";
   }
   return success();
 }

@@ -79,6 +79,14 @@ LogicalResult verifySlots(mlir::Operation *op, Value slots, int64_t count) {
   return success();
 }
 
+LogicalResult verifyPages(mlir::Operation *op, Value pages, int64_t count) {
+  if (isArgumentOfRole(pages, nn::Role::Pages))
+    return success();
+  auto values = constantOf(pages);
+  bool possible = values && llvm::all_of(*values, [&](int64_t v) { return v >= 0 && v < count; });
+  return possible ? success() : refuse(op, nn::Role::Pages);
+}
+
 int64_t extent(Value value, unsigned dim) {
   return llvm::cast<mlir::ShapedType>(value.getType()).getDimSize(dim);
 }
@@ -119,6 +127,11 @@ LogicalResult verifyOp(mlir::Operation *op) {
     return success(
         mlir::succeeded(verifyStarts(op, attention.getStarts(), extent(attention.getQ(), 0))) &&
         mlir::succeeded(verifySlots(op, attention.getSlots(), extent(attention.getKeys(), 0))) &&
+        mlir::succeeded(verifyPast(op, attention.getPast(), longest)));
+  if (auto attention = llvm::dyn_cast<nn::PagedAttentionOp>(op))
+    return success(
+        mlir::succeeded(verifyStarts(op, attention.getStarts(), extent(attention.getQ(), 0))) &&
+        mlir::succeeded(verifyPages(op, attention.getPages(), extent(attention.getKeys(), 0))) &&
         mlir::succeeded(verifyPast(op, attention.getPast(), longest)));
   if (auto route = llvm::dyn_cast<moe::RouteOp>(op))
     return verifyStarts(op, route.getStarts(), extent(route.getScores(), 0));

@@ -46,6 +46,7 @@ private:
   Status prepareContext();
   Status import();
   Status chooseExtents();
+  void choosePages();
   Status checkOutput() const;
   Status lower();
   Status plan();
@@ -74,6 +75,7 @@ private:
   StateExtents extents;
   pipelines::TargetOptions host;
   uint64_t maxContext = 0;
+  uint64_t pages = 0, pageTokens = 0; // of caches that all sequences share; 0 without
   PlanReport report;
   artifact::WeightIndex weights;
   std::vector<artifact::CompiledExecutable> code;
@@ -134,7 +136,19 @@ Status Driver::chooseExtents() {
   if (!options.buckets.empty()) {
     LEVIN_ASSIGN_OR_RETURN(host.buckets, parseBuckets(options.buckets, options.slots));
   }
+  choosePages();
   return {};
+}
+
+void Driver::choosePages() {
+  if (!extents.blockTokens || (!extents.isPaged && host.caches.empty()))
+    return;
+  pageTokens = extents.isPaged ? static_cast<uint64_t>(extents.blockTokens) : pipelines::pageTokens;
+  pages = options.kvPages.value_or(static_cast<uint64_t>(host.slots) *
+                                   ((maxContext + pageTokens - 1) / pageTokens));
+  if (extents.fixedPages)
+    pages = static_cast<uint64_t>(*extents.fixedPages);
+  host.pages = static_cast<int64_t>(pages);
 }
 
 // Whether the artifact can be written, told before the work and not after it.
@@ -183,24 +197,22 @@ PlanChoices Driver::choices() {
     result.slots = options.slots;
   if (extents.blockTokens && !extents.fixedBlocks)
     result.context = maxContext;
-  // The arguments of the step are gone; its states scale with both extents or with slots alone.
-  uint64_t fixed = 0, growing = 0;
-  for (auto program : module.getOps<exec::ProgramOp>()) {
-    for (auto bind : program.getBody().getOps<exec::BindOp>()) {
-      if (bind.getKind() != exec::BindKind::State)
-        continue;
-      auto type = llvm::cast<mlir::RankedTensorType>(bind.getType());
-      bool grows = type.getRank() == 5 && type.getDimSize(2) == host.blocks;
-      (grows ? growing : fixed) += plan::byteSizeOf(type).value_or(0);
-    }
-    if (fixed || growing)
-      break;
+  // Caches scale with slots and context, or with their pages; other states with slots alone.
+  uint64_t slots = static_cast<uint64_t>(host.slots);
+  uint64_t block =
+      pages ? pageTokens : static_cast<uint64_t>(std::max<int64_t>(extents.blockTokens, 1));
+  uint64_t blocks = pages ? pages : slots * static_cast<uint64_t>(host.blocks);
+  uint64_t perBlock = block * extents.numbersPerToken * bytesOfCacheNumber(host.caches);
+  uint64_t caches = std::min(blocks * perBlock, report.memory.stateBytes);
+  uint64_t fixed = report.memory.stateBytes - caches;
+  bool ownPages = pages && (options.kvPages || extents.fixedPages);
+  if (pages && !extents.fixedPages) {
+    result.pages = pages;
+    result.pageBytes = perBlock;
   }
-  uint64_t slots = static_cast<uint64_t>(host.slots), blocks = static_cast<uint64_t>(host.blocks);
-  uint64_t block = static_cast<uint64_t>(std::max<int64_t>(extents.blockTokens, 1));
   result.stateBytes = [=](uint64_t wantedSlots, uint64_t context) {
-    uint64_t wantedBlocks = (context + block - 1) / block;
-    return fixed / slots * wantedSlots + growing / slots / blocks * wantedSlots * wantedBlocks;
+    uint64_t wanted = wantedSlots * ((context + block - 1) / block);
+    return fixed / slots * wantedSlots + (ownPages ? caches : wanted * perBlock);
   };
   result.dtype = options.dtype;
   result.weightBytes = [module](uint64_t bytes) mutable {
@@ -224,6 +236,8 @@ Status Driver::plan() {
   if (extents.hasStep) {
     report.slots = static_cast<uint64_t>(host.slots);
     report.maxContext = maxContext;
+    report.pages = pages;
+    report.pageTokens = pageTokens;
   }
   progress.begin("plan");
   progress.end(report.line());
@@ -319,6 +333,10 @@ std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const
     list.push_back({"slots", std::to_string(host.slots)});
     list.push_back({"max-context", std::to_string(maxContext)});
   }
+  if (pages) {
+    list.push_back({"kv-pages", std::to_string(pages)});
+    list.push_back({"kv-type", host.caches});
+  }
   list.push_back({"target", targetNames()});
   list.push_back({"dtype", options.dtype});
   list.push_back({"activations", host.activations});
@@ -346,6 +364,8 @@ Status Driver::writeOutput() {
   if (extents.hasStep) {
     parts.slots = static_cast<uint64_t>(host.slots);
     parts.maxContext = maxContext;
+    parts.pages = pages;
+    parts.pageTokens = pageTokens;
   }
   parts.pipeline = passes->text();
   LEVIN_ASSIGN_OR_RETURN(uint64_t total, artifact::weightFileBytes(*input.module, weights));

@@ -93,6 +93,12 @@ static nn::RoleAttr roleOf(mlir::func::FuncOp function, unsigned argument) {
   return function.getArgAttrOfType<nn::RoleAttr>(argument, "nn.role");
 }
 
+// Whether the argument is a cache whose pages all sequences share.
+static bool isReadInPages(mlir::func::FuncOp function, unsigned argument) {
+  return !function.isExternal() && llvm::any_of(function.getArgument(argument).getUsers(),
+                                                llvm::IsaPred<nn::PagedAttentionOp>);
+}
+
 StateExtents stateExtentsOf(mlir::ModuleOp module) {
   StateExtents extents;
   auto keepSmaller = [](std::optional<int64_t> &to, int64_t value) {
@@ -105,20 +111,31 @@ StateExtents stateExtentsOf(mlir::ModuleOp module) {
       nn::RoleAttr role = roleOf(function, i);
       isStep |= static_cast<bool>(role);
       auto type = llvm::dyn_cast<mlir::ShapedType>(function.getArgumentTypes()[i]);
+      bool isPool = isReadInPages(function, i);
       if (role && role.getValue() == nn::Role::State && type && type.hasRank() &&
           type.getRank() > 0)
-        keepSmaller(extents.fixedSlots, type.getDimSize(0));
+        keepSmaller(isPool ? extents.fixedPages : extents.fixedSlots, type.getDimSize(0));
     }
     extents.hasStep |= isStep;
     if (!isStep)
       continue;
-    function.walk([&](nn::AttentionOp attention) {
-      auto keys = llvm::cast<mlir::ShapedType>(attention.getKeys().getType());
-      if (!mlir::ShapedType::isDynamic(keys.getDimSize(4)))
-        extents.blockTokens = extents.blockTokens
-                                  ? std::min(extents.blockTokens, keys.getDimSize(4))
-                                  : keys.getDimSize(4);
-      keepSmaller(extents.fixedBlocks, keys.getDimSize(2));
+    // A cache of blocks of `tokens`.
+    auto addCache = [&](int64_t tokens, int64_t blocks, int64_t groups, int64_t size) {
+      if (!mlir::ShapedType::isDynamic(tokens))
+        extents.blockTokens = extents.blockTokens ? std::min(extents.blockTokens, tokens) : tokens;
+      keepSmaller(extents.fixedBlocks, blocks);
+      extents.numbersPerToken += static_cast<uint64_t>(2 * groups * size);
+    };
+    bool first = extents.numbersPerToken == 0; // static steps, one a bucket, share their caches
+    function.walk([&](mlir::Operation *op) {
+      if (auto attention = llvm::dyn_cast<nn::AttentionOp>(op); attention && first) {
+        llvm::ArrayRef<int64_t> keys = attention.getKeys().getType().getShape();
+        addCache(keys[4], keys[2], keys[1], keys[3]);
+      } else if (auto paged = llvm::dyn_cast<nn::PagedAttentionOp>(op); paged && first) {
+        llvm::ArrayRef<int64_t> keys = paged.getKeys().getType().getShape();
+        addCache(keys[2], paged.getPages().getType().getDimSize(1), keys[1], keys[3]);
+        extents.isPaged = true;
+      }
     });
   }
   return extents;

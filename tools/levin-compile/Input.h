@@ -33,6 +33,9 @@ struct StateExtents {
   int64_t blockTokens = 0;            // tokens in a block of a cache; 0 without softmax attention
   std::optional<int64_t> fixedSlots;  // of a step that is static already
   std::optional<int64_t> fixedBlocks; // likewise
+  bool isPaged = false;               // blocks are pages that all sequences share
+  std::optional<int64_t> fixedPages;  // of a step that is static already
+  uint64_t numbersPerToken = 0;       // keys and values of all layers
 };
 StateExtents stateExtentsOf(mlir::ModuleOp module);
 

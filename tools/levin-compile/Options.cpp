@@ -142,6 +142,16 @@ void chooseTypes(const Options &options, pipelines::TargetOptions &target) {
   target.activations = options.activations;
   if (target.activations.empty())
     target.activations = isCuda ? "bf16" : "f32";
+  // Kernels of a GPU read caches in pages only; on the host they are for those who ask.
+  target.caches = options.kvType;
+  if (target.caches.empty() && isCuda)
+    target.caches = target.activations;
+  if (target.caches.empty() && options.kvPages)
+    target.caches = "f32";
+}
+
+uint64_t bytesOfCacheNumber(std::string_view type) {
+  return type == "f8" ? 1 : type == "bf16" ? 2 : 4;
 }
 
 Result<Insertion> parseInsertion(std::string_view text) {

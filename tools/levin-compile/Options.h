@@ -28,6 +28,8 @@ struct Options {
   std::optional<uint64_t> maxContext;
   std::string dtype = "auto";
   std::string activations; // f32 or bf16; empty: what suits the target
+  std::string kvType;      // f32, bf16 or f8, of caches in pages; empty: what suits the target
+  std::optional<uint64_t> kvPages;
   std::string kernels = "auto";
   std::optional<uint64_t> memory; // bytes of the machine that runs the artifact
 
@@ -67,9 +69,12 @@ struct Targets {
 /// most capable GPU.  LV2006; LV2002 for a mixture of both.
 Result<Targets> parseTargets(std::string_view text);
 
-/// Sets in which types matrices and values between kernels are stored, as asked for or as suits the
-/// target.
+/// Sets in which types matrices, values between kernels and caches are stored, as asked for or as
+/// suits the target.
 void chooseTypes(const Options &options, pipelines::TargetOptions &target);
+
+/// Bytes of one number in a cache of `type` as chooseTypes() sets it; f32 if empty.
+uint64_t bytesOfCacheNumber(std::string_view type);
 
 /// LV2002 if it has another form or names no phase.
 Result<Insertion> parseInsertion(std::string_view text);

@@ -11,7 +11,9 @@ namespace levin::compile {
 using tool::humanBytes;
 
 std::string PlanReport::line() const {
-  std::string extent = slots ? fmt::format(" ({} slots, context {})", slots, maxContext) : "";
+  std::string shared = pages ? fmt::format(", {} pages of {}", pages, pageTokens) : "";
+  std::string extent =
+      slots ? fmt::format(" ({} slots, context {}{})", slots, maxContext, shared) : "";
   return fmt::format("weights {} | state {}{} | workspace {} | runtime {} = {} of {}",
                      humanBytes(memory.weightBytes), humanBytes(memory.stateBytes), extent,
                      humanBytes(memory.workspaceBytes()), humanBytes(memory.runtimeBytes()),
@@ -44,6 +46,10 @@ std::string PlanReport::json() const {
   root["machine_bytes"] = machineBytes;
   root["slots"] = slots;
   root["max_context"] = maxContext;
+  if (pages) {
+    root["pages"] = pages;
+    root["page_tokens"] = pageTokens;
+  }
   root["programs"] = nlohmann::ordered_json::array();
   for (const plan::ProgramMemory &program : memory.programs) {
     nlohmann::ordered_json item;
@@ -94,6 +100,12 @@ static std::vector<Alternative> alternatives(const PlanReport &report, const Pla
     context = context ? std::min(context, round) : std::min(choices.context, least);
     if (need(context) < total)
       list.push_back({fmt::format("--max-context {}", context), need(context)});
+  }
+  if (choices.pages > 1) {
+    auto need = [&](uint64_t pages) { return total - (choices.pages - pages) * choices.pageBytes; };
+    uint64_t pages = largestThatFits(choices.pages, [&](uint64_t p) { return need(p) <= have; });
+    pages = std::max<uint64_t>(pages, 1);
+    list.push_back({fmt::format("--kv-pages {}", pages), need(pages)});
   }
   if (choices.dtype == "auto" || choices.dtype == "f32") {
     uint64_t bytes = total - report.memory.weightBytes + choices.weightBytes(2);

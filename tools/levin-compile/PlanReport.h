@@ -17,6 +17,7 @@ namespace levin::compile {
 struct PlanReport {
   plan::MemoryPlan memory;
   uint64_t slots = 0, maxContext = 0; // 0 without a step
+  uint64_t pages = 0, pageTokens = 0; // of shared caches; 0 without
   uint64_t machineBytes = 0;
 
   /// "weights 11.6 MiB | state 2.1 MiB (4 slots, context 8192) | workspace 1.2 MiB = 14.9 MiB of
@@ -35,7 +36,8 @@ struct Alternative {
 
 /// What could be changed, as the driver computes it.
 struct PlanChoices {
-  uint64_t slots = 0, context = 0; // as asked for; 0 where there is no choice
+  uint64_t slots = 0, context = 0;   // as asked for; 0 where there is no choice
+  uint64_t pages = 0, pageBytes = 0; // likewise, and the bytes of one page in all layers
   std::function<uint64_t(uint64_t slots, uint64_t context)> stateBytes;
   std::string dtype;                                   // as asked for
   std::function<uint64_t(uint64_t bytes)> weightBytes; // with matrices of that many bytes a number

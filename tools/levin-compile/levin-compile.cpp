@@ -55,6 +55,13 @@ static void addModel(tool::Command &command, compile::Options &options) {
       "Type in which kernels store what they make for one another; sums, routing, state and "
       "logits stay in float32. Default: f32 on the host, bf16 on a GPU.",
       {.value = "TYPE", .choices = {"f32", "bf16"}});
+  command.option("--kv-type", &options.kvType,
+                 "Type of keys and values in caches whose pages all sequences share. Default: no "
+                 "pages on the host, the type of --activations on a GPU.",
+                 {.value = "TYPE", .choices = {"f32", "bf16", "f8"}});
+  command.option("--kv-pages", &options.kvPages,
+                 "Pages of 64 tokens of these caches. Default: as many as all slots may fill.",
+                 {.value = "N", .min = 1, .max = 1u << 31});
   command.option("--kernels", &options.kernels,
                  "generic compiles every op's definition and uses no hand-written kernel.",
                  {.value = "KIND", .choices = {"auto", "generic"}});

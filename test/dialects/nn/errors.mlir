@@ -336,3 +336,59 @@ func.func @f(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %v: tensor<5x2x8xf32>
   %o, %n, %m = nn.attention %q, %k, %v cache(%c, %d) batch(%a, %b, %b) {scale = 0.0 : f64} : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>, tensor<4x2x3x8x16xf32>, tensor<4x2x3x16x8xf32>, tensor<3xi32>, tensor<2xi32>, tensor<2xi32>) -> (tensor<5x32xf32>, tensor<4x2x3x8x16xf32>, tensor<4x2x3x16x8xf32>)
   return
 }
+
+// -----
+
+func.func @paged_heads(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %x: tensor<5x3x8xf32>, %c: tensor<9x2x16x8xf32>, %d: tensor<9x2x8x16xf32>, %e: tensor<9x2x16x8xbf16>, %a: tensor<3xi32>, %b: tensor<2xi32>, %p: tensor<2x4xi32>, %r: tensor<3x4xi32>) {
+  // expected-error @+1 {{'nn.paged_attention' op has q 'tensor<5x4x8xf32>', k 'tensor<5x3x8xf32>' and v 'tensor<5x3x8xf32>', expected [tokens, H, D] and twice [tokens, G, D] with G a divisor of H (C1)}}
+  %o, %n, %m = nn.paged_attention %q, %x, %x cache(%c, %c) batch(%a, %p, %b) {scale = 0.5 : f64} : (tensor<5x4x8xf32>, tensor<5x3x8xf32>, tensor<5x3x8xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>, tensor<3xi32>, tensor<2x4xi32>, tensor<2xi32>) -> (tensor<5x32xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>)
+  return
+}
+
+// -----
+
+func.func @paged_output(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %x: tensor<5x3x8xf32>, %c: tensor<9x2x16x8xf32>, %d: tensor<9x2x8x16xf32>, %e: tensor<9x2x16x8xbf16>, %a: tensor<3xi32>, %b: tensor<2xi32>, %p: tensor<2x4xi32>, %r: tensor<3x4xi32>) {
+  // expected-error @+1 {{'nn.paged_attention' op gives 'tensor<5x31xf32>', expected 5 rows of 32 columns (C2)}}
+  %o, %n, %m = nn.paged_attention %q, %k, %k cache(%c, %c) batch(%a, %p, %b) {scale = 0.5 : f64} : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>, tensor<3xi32>, tensor<2x4xi32>, tensor<2xi32>) -> (tensor<5x31xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>)
+  return
+}
+
+// -----
+
+func.func @paged_cache(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %x: tensor<5x3x8xf32>, %c: tensor<9x2x16x8xf32>, %d: tensor<9x2x8x16xf32>, %e: tensor<9x2x16x8xbf16>, %a: tensor<3xi32>, %b: tensor<2xi32>, %p: tensor<2x4xi32>, %r: tensor<3x4xi32>) {
+  // expected-error @+1 {{'nn.paged_attention' op has keys 'tensor<9x2x8x16xf32>' and values 'tensor<9x2x8x16xf32>', expected twice [pages, 2, B, 8], updated ones alike (C3)}}
+  %o, %n, %m = nn.paged_attention %q, %k, %k cache(%d, %d) batch(%a, %p, %b) {scale = 0.5 : f64} : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>, tensor<9x2x8x16xf32>, tensor<9x2x8x16xf32>, tensor<3xi32>, tensor<2x4xi32>, tensor<2xi32>) -> (tensor<5x32xf32>, tensor<9x2x8x16xf32>, tensor<9x2x8x16xf32>)
+  return
+}
+
+// -----
+
+func.func @paged_types(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %x: tensor<5x3x8xf32>, %c: tensor<9x2x16x8xf32>, %d: tensor<9x2x8x16xf32>, %e: tensor<9x2x16x8xbf16>, %a: tensor<3xi32>, %b: tensor<2xi32>, %p: tensor<2x4xi32>, %r: tensor<3x4xi32>) {
+  // expected-error @+1 {{'nn.paged_attention' op has keys 'tensor<9x2x16x8xf32>' and values 'tensor<9x2x16x8xbf16>', expected twice [pages, 2, B, 8], updated ones alike (C3)}}
+  %o, %n, %m = nn.paged_attention %q, %k, %k cache(%c, %e) batch(%a, %p, %b) {scale = 0.5 : f64} : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xbf16>, tensor<3xi32>, tensor<2x4xi32>, tensor<2xi32>) -> (tensor<5x32xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xbf16>)
+  return
+}
+
+// -----
+
+func.func @paged_batch(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %x: tensor<5x3x8xf32>, %c: tensor<9x2x16x8xf32>, %d: tensor<9x2x8x16xf32>, %e: tensor<9x2x16x8xbf16>, %a: tensor<3xi32>, %b: tensor<2xi32>, %p: tensor<2x4xi32>, %r: tensor<3x4xi32>) {
+  // expected-error @+1 {{'nn.paged_attention' op has starts of type 'tensor<3xi32>', pages of type 'tensor<3x4xi32>' and past of type 'tensor<2xi32>', expected S + 1, S x M and S entries (C4)}}
+  %o, %n, %m = nn.paged_attention %q, %k, %k cache(%c, %c) batch(%a, %r, %b) {scale = 0.5 : f64} : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>, tensor<3xi32>, tensor<3x4xi32>, tensor<2xi32>) -> (tensor<5x32xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>)
+  return
+}
+
+// -----
+
+func.func @paged_starts(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %x: tensor<5x3x8xf32>, %c: tensor<9x2x16x8xf32>, %d: tensor<9x2x8x16xf32>, %e: tensor<9x2x16x8xbf16>, %a: tensor<3xi32>, %b: tensor<2xi32>, %p: tensor<2x4xi32>, %r: tensor<3x4xi32>) {
+  // expected-error @+1 {{'nn.paged_attention' op has starts of type 'tensor<2xi32>', pages of type 'tensor<2x4xi32>' and past of type 'tensor<2xi32>', expected S + 1, S x M and S entries (C4)}}
+  %o, %n, %m = nn.paged_attention %q, %k, %k cache(%c, %c) batch(%b, %p, %b) {scale = 0.5 : f64} : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>, tensor<2xi32>, tensor<2x4xi32>, tensor<2xi32>) -> (tensor<5x32xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>)
+  return
+}
+
+// -----
+
+func.func @paged_scale(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %x: tensor<5x3x8xf32>, %c: tensor<9x2x16x8xf32>, %d: tensor<9x2x8x16xf32>, %e: tensor<9x2x16x8xbf16>, %a: tensor<3xi32>, %b: tensor<2xi32>, %p: tensor<2x4xi32>, %r: tensor<3x4xi32>) {
+  // expected-error @+1 {{'nn.paged_attention' op has scale 0.000000e+00 : f64, expected a positive number (C5)}}
+  %o, %n, %m = nn.paged_attention %q, %k, %k cache(%c, %c) batch(%a, %p, %b) {scale = 0.0 : f64} : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>, tensor<3xi32>, tensor<2x4xi32>, tensor<2xi32>) -> (tensor<5x32xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>)
+  return
+}

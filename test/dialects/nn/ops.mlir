@@ -87,3 +87,16 @@ func.func @attention(%q: tensor<?x4x8xf32>, %k: tensor<?x2x8xf32>, %slopes: tens
     -> (tensor<?x32xf32>, tensor<?x2x?x8x16xf32>, tensor<?x2x?x16x8xf32>)
   return
 }
+
+// CHECK-LABEL: func.func @paged_attention
+func.func @paged_attention(%q: tensor<?x4x8xf32>, %k: tensor<?x2x8xf32>, %keys: tensor<?x2x64x8xf8E4M3FN>,
+                           %values: tensor<?x2x64x8xf8E4M3FN>, %starts: tensor<?xi32>, %pages: tensor<?x?xi32>,
+                           %past: tensor<?xi32>)
+    -> (tensor<?x32xf32>, tensor<?x2x64x8xf8E4M3FN>, tensor<?x2x64x8xf8E4M3FN>) {
+  // CHECK: nn.paged_attention %{{.*}}, %{{.*}}, %{{.*}} cache(%{{.*}}, %{{.*}}) batch(%{{.*}}, %{{.*}}, %{{.*}}) {scale = 3.500000e-01 : f64}
+  %o, %nk, %nv = nn.paged_attention %q, %k, %k cache(%keys, %values) batch(%starts, %pages, %past) {scale = 0.35 : f64}
+    : (tensor<?x4x8xf32>, tensor<?x2x8xf32>, tensor<?x2x8xf32>, tensor<?x2x64x8xf8E4M3FN>,
+       tensor<?x2x64x8xf8E4M3FN>, tensor<?xi32>, tensor<?x?xi32>, tensor<?xi32>)
+    -> (tensor<?x32xf32>, tensor<?x2x64x8xf8E4M3FN>, tensor<?x2x64x8xf8E4M3FN>)
+  return %o, %nk, %nv : tensor<?x32xf32>, tensor<?x2x64x8xf8E4M3FN>, tensor<?x2x64x8xf8E4M3FN>
+}

@@ -1,4 +1,4 @@
-// RUN: levin-opt %s --levin-cuda-pipeline="tokens=8,1 sequences=2,1 rows=2,1 slots=3 blocks=4 activations=bf16" | FileCheck %s
+// RUN: levin-opt %s --levin-cuda-pipeline="tokens=8,1 sequences=2,1 rows=2,1 slots=3 blocks=4 activations=bf16 caches=bf16" | FileCheck %s
 // RUN: levin-opt %s --levin-cuda-pipeline="tokens=8,1 sequences=2,1 rows=2,1 slots=3 blocks=4" | FileCheck %s --check-prefix=F32
 
 // The step of host.mlir for a GPU: matrices as they are stored, rows of experts gathered by the product that
@@ -14,6 +14,7 @@
 // CHECK-SAME: (%{{.*}}: tensor<8x8xbf16>, %{{.*}}: tensor<8x2xi32>, %{{.*}}: tensor<4x6x8xbf16>, %{{.*}}: tensor<5xi32>, %{{.*}}: tensor<4x6x8xbf16>) -> tensor<16x6xbf16>
 // CHECK-NEXT: arith.extf
 // CHECK-NEXT: moe.dispatch
+// CHECK: func.func @split_heads_rotary_rotary_paged_attention_8x16(%{{.*}}: tensor<8x32xbf16>, %{{.*}}: tensor<3xi32>, %{{.*}}: tensor<2xi32>, %{{.*}}: tensor<3x1x64x8xbf16>, %{{.*}}: tensor<3x1x64x8xbf16>, %{{.*}}: tensor<2x1xi32>) -> (tensor<8x16xbf16>, tensor<3x1x64x8xbf16>, tensor<3x1x64x8xbf16>)
 // CHECK: func.func @take_rows_rms_norm_2x8(%{{.*}}: tensor<8x8xbf16>, {{.*}} -> tensor<2x8xf32>
 // CHECK: func.func @linear_mask_tail_2x64x8(%{{.*}}: tensor<2x8xf32>, %{{.*}}: tensor<64x8xbf16>) -> tensor<2x64xf32>
 // CHECK-NOT: exec.pack
@@ -21,6 +22,8 @@
 // CHECK: exec.weight @norm2.plain from @norm2 panels 0 at [1024, 32]
 // CHECK: exec.weight @wqkv.plain from @wqkv panels 0 at [1280, 768]
 // CHECK: exec.program @step_8_2_2 bucket [8, 2, 2]
+// CHECK: exec.bind input "pages" %{{.*}} : tensor<2x1xi32> role #nn.role<pages>
+// CHECK: exec.bind state "layer1.keys" %{{.*}} : tensor<3x1x64x8xbf16>
 
 // F32-LABEL: module @kernels
 // F32-NOT: extf

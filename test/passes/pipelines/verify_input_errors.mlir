@@ -129,6 +129,25 @@ func.func @two_ids(%ids: tensor<?xi32> {nn.role = #nn.role<ids>},
 
 // -----
 
+// expected-error@+1 {{'func.func' op has 'tensor<?xi32>' as 'pages', expected int32 of rank 2 (I5)}}
+func.func @flat_pages(%ids: tensor<?xi32> {nn.role = #nn.role<ids>}, %starts: tensor<?xi32> {nn.role = #nn.role<starts>},
+                      %slots: tensor<?xi32> {nn.role = #nn.role<slots>}, %past: tensor<?xi32> {nn.role = #nn.role<past>},
+                      %rows: tensor<?xi32> {nn.role = #nn.role<rows>}, %pages: tensor<?xi32> {nn.role = #nn.role<pages>}) {
+  return
+}
+
+// -----
+
+// expected-error@+1 {{'func.func' op @two_pages has 2 arguments of the role 'pages', a step has at most one (I5)}}
+func.func @two_pages(%ids: tensor<?xi32> {nn.role = #nn.role<ids>}, %starts: tensor<?xi32> {nn.role = #nn.role<starts>},
+                     %slots: tensor<?xi32> {nn.role = #nn.role<slots>}, %past: tensor<?xi32> {nn.role = #nn.role<past>},
+                     %rows: tensor<?xi32> {nn.role = #nn.role<rows>}, %pages: tensor<?x?xi32> {nn.role = #nn.role<pages>},
+                     %more: tensor<?x?xi32> {nn.role = #nn.role<pages>}) {
+  return
+}
+
+// -----
+
 // expected-error@+1 {{'func.func' op @no_logits has 0 results of the role 'logits', a step has one (I5)}}
 func.func @no_logits(%ids: tensor<?xi32> {nn.role = #nn.role<ids>},
                      %starts: tensor<?xi32> {nn.role = #nn.role<starts>},

@@ -146,3 +146,17 @@ nn.parameter @kernels : tensor<1xf32> = dense<0.0>
 func.func @f() {
   return
 }
+
+// -----
+
+func.func @no_page(%q: tensor<2x1x8xf32>, %c: tensor<4x1x16x8xf32>) -> tensor<2x8xf32> {
+  %starts = arith.constant dense<[0, 2]> : tensor<2xi32>
+  %past = arith.constant dense<0> : tensor<1xi32>
+  %pages = arith.constant dense<[[1, 4]]> : tensor<1x2xi32>
+  // expected-error@+1 {{'nn.paged_attention' op has computed or impossible 'pages'; expected the function's argument of that role, or a constant with possible values (I9)}}
+  %o, %k, %v = nn.paged_attention %q, %q, %q cache(%c, %c) batch(%starts, %pages, %past) {scale = 0.5 : f64}
+    : (tensor<2x1x8xf32>, tensor<2x1x8xf32>, tensor<2x1x8xf32>, tensor<4x1x16x8xf32>, tensor<4x1x16x8xf32>,
+       tensor<2xi32>, tensor<1x2xi32>, tensor<1xi32>)
+    -> (tensor<2x8xf32>, tensor<4x1x16x8xf32>, tensor<4x1x16x8xf32>)
+  return %o : tensor<2x8xf32>
+}
