@@ -92,7 +92,7 @@ static std::string chooseCacheFolder() {
   return {};
 }
 
-static constexpr llvm::StringLiteral cacheMagic = "levin cuda object 1\n";
+static constexpr llvm::StringLiteral cacheMagic = "levin cuda object 2\n";
 
 static void putText(std::string &bytes, llvm::StringRef text) {
   bytes += std::to_string(text.size()) + "\n";
@@ -157,6 +157,45 @@ static std::string replaceAll(std::string text, llvm::StringRef from, llvm::Stri
   return text;
 }
 
+/// Whether `text` begins with 8 digits of a hexadecimal number and a "_".
+static bool isModuleNumber(llvm::StringRef text) {
+  return text.size() > 8 && text[8] == '_' && llvm::all_of(text.take_front(8), llvm::isHexDigit);
+}
+
+/// Text without the number that nvcc makes of the source's path and puts into the names of what is
+/// local to it: in the code, and in debug information, whose strings are lists of numbers.
+static std::string withoutModuleNumbers(llvm::StringRef ptx) {
+  constexpr llvm::StringLiteral mark = "_INTERNAL_";
+  std::string text = ptx.str(), bytes;
+  for (size_t at = 0; (at = text.find(mark.data(), at)) != std::string::npos; at += mark.size())
+    if (isModuleNumber(llvm::StringRef(text).drop_front(at + mark.size())))
+      text.replace(at + mark.size(), 8, 8, '0');
+  // The bytes of all ".b8" directives, and where each is written.
+  std::vector<std::pair<size_t, size_t>> places;
+  constexpr llvm::StringLiteral directive = "\n.b8 ";
+  for (size_t at = 0; (at = text.find(directive.data(), at)) != std::string::npos;) {
+    at += directive.size();
+    while (at < text.size() && llvm::isDigit(text[at])) {
+      size_t end = std::min(text.find_first_not_of("0123456789", at), text.size());
+      unsigned value = 0;
+      llvm::StringRef(text).slice(at, end).getAsInteger(10, value);
+      bytes += static_cast<char>(value);
+      places.push_back({at, end - at});
+      at = end < text.size() && text[end] == ',' ? end + 1 : end;
+    }
+  }
+  std::vector<size_t> digits;
+  for (size_t at = 0; (at = bytes.find(mark.data(), at)) != std::string::npos; at += mark.size())
+    if (isModuleNumber(llvm::StringRef(bytes).drop_front(at + mark.size())))
+      for (size_t i = 0; i < 8; ++i)
+        digits.push_back(at + mark.size() + i);
+  for (size_t digit : llvm::reverse(digits)) {
+    auto [begin, length] = places[digit];
+    text.replace(begin, length, std::to_string(int('0')));
+  }
+  return text;
+}
+
 static Status refusal(llvm::StringRef program, const Run &run) {
   llvm::StringRef shown = llvm::StringRef(run.output).rtrim().take_front(4000);
   return makeError(ErrorCode::PassFailed, "{} refuses the code: {}", program.str(), shown.str());
@@ -186,7 +225,7 @@ Result<DeviceObject> Assembler::run(const DeviceSource &source) const {
     if (nvcc.status != 0)
       return refusal("nvcc", nvcc);
     LEVIN_ASSIGN_OR_RETURN(std::string ptx, folder.read("kernel.ptx"));
-    object.ptx = replaceAll(std::move(ptx), folder.path() + "/", "kernels/");
+    object.ptx = withoutModuleNumbers(replaceAll(std::move(ptx), folder.path() + "/", "kernels/"));
   }
   LEVIN_RETURN_IF_ERROR(folder.write("kernel.ptx", object.ptx));
   Run ptxas = runProgram(toolkit.ptxas,

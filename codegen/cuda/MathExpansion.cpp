@@ -121,7 +121,7 @@ mlir::LogicalResult verifyExpanded(mlir::Operation *root) {
     bool isMath = llvm::isa_and_present<mlir::math::MathDialect>(op->getDialect());
     if (!llvm::isa<mlir::arith::RemFOp>(op) && (!isMath || isInstruction(op)))
       return mlir::WalkResult::advance();
-    op->emitOpError("of ") << op->getOperandTypes()
+    op->emitOpError("of ") << mlir::getElementTypeOrSelf(op->getResult(0).getType())
                            << " has no code on the GPU; mathematical functions exist for f32, so "
                               "compute in f32 and convert";
     return mlir::WalkResult::interrupt();

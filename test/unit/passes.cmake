@@ -22,4 +22,8 @@ if(TARGET LevinCudaTemplates)
   target_link_libraries(LightningTemplateTest PRIVATE LevinCudaTemplates GTest::gtest
     GTest::gtest_main)
   gtest_discover_tests(LightningTemplateTest DISCOVERY_MODE PRE_TEST PROPERTIES LABELS unit)
+  levin_add_tool(CudaAssemblerTest CudaAssemblerTest.cpp)
+  target_link_libraries(CudaAssemblerTest PRIVATE LevinCudaCodegen LevinDialects GTest::gtest
+    GTest::gtest_main)
+  gtest_discover_tests(CudaAssemblerTest DISCOVERY_MODE PRE_TEST PROPERTIES LABELS unit)
 endif()

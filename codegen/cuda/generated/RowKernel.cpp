@@ -347,6 +347,7 @@ void RowEmitter::normalise(mlir::Operation *op) {
 }
 
 void RowEmitter::compute(mlir::Operation *op) {
+  v.loc = op->getLoc();
   if (isNorm(op))
     return normalise(op);
   Value result = op->getResult(0);
@@ -408,6 +409,7 @@ void RowEmitter::emit() {
   loadArguments();
   for (mlir::Operation *op : g.ops)
     compute(op);
+  v.loc = kernel.getLoc();
   storeResults();
   gpu::ReturnOp::create(v.builder, v.loc);
 }

@@ -18,7 +18,7 @@ public:
       : builder(builder), loc(loc), lanes(lanes) {}
 
   mlir::OpBuilder &builder;
-  mlir::Location loc;
+  mlir::Location loc; // of the ops that are made
   const int64_t lanes;
 
   // --- threads ---
