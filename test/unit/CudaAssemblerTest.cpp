@@ -244,7 +244,8 @@ TEST_F(RealToolkit, GivesTheSameBytesTwice) {
     }
     func.func @multiply(%x: tensor<5x8xf32>, %w: tensor<8xf32>) -> tensor<5xf32> {
       %e = tensor.empty() : tensor<5xf32>
-      %0 = linalg.matvec ins(%x, %w : tensor<5x8xf32>, tensor<8xf32>) outs(%e : tensor<5xf32>) -> tensor<5xf32>
+      %0 = linalg.matvec ins(%x, %w : tensor<5x8xf32>, tensor<8xf32>)
+                         outs(%e : tensor<5xf32>) -> tensor<5xf32>
       return %0 : tensor<5xf32>
     })";
   auto first = compile(ir), second = compile(ir);
