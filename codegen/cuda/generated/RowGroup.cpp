@@ -21,16 +21,40 @@ bool isSplat(mlir::Operation *op) {
   return constant && llvm::isa<mlir::SplatElementsAttr>(constant.getValue());
 }
 
-bool isGather(mlir::Operation *op) {
-  if (!llvm::isa<moe::CombineOp, nn::EmbedOp, nn::TakeRowsOp>(op) ||
-      !llvm::all_of(op->getOperands(), isArgument))
-    return false;
+/// The operand of a gather whose rows it reads.
+static mlir::OpOperand &tableOperand(mlir::Operation *op) {
   if (auto combine = llvm::dyn_cast<moe::CombineOp>(op))
-    return typeOf(combine.getRows()).getDimSize(1) <= maxChoices &&
-           typeOf(combine.getExpertRows()).getDimSize(0) > 0;
+    return combine.getExpertRowsMutable();
   if (auto embed = llvm::dyn_cast<nn::EmbedOp>(op))
-    return typeOf(embed.getTable()).getDimSize(0) > 0;
-  return typeOf(llvm::cast<nn::TakeRowsOp>(op).getInput()).getDimSize(0) > 0;
+    return embed.getTableMutable();
+  return llvm::cast<nn::TakeRowsOp>(op).getInputMutable();
+}
+
+mlir::BlockArgument tableOf(mlir::Operation *op) {
+  mlir::Value table = tableOperand(op).get();
+  if (auto converted = table.getDefiningOp<mlir::arith::ExtFOp>())
+    table = converted.getIn();
+  return llvm::dyn_cast<mlir::BlockArgument>(table);
+}
+
+bool isGather(mlir::Operation *op) {
+  if (!llvm::isa<moe::CombineOp, nn::EmbedOp, nn::TakeRowsOp>(op) || !tableOf(op))
+    return false;
+  mlir::OpOperand &table = tableOperand(op);
+  for (mlir::OpOperand &operand : op->getOpOperands())
+    if (&operand != &table && !isArgument(operand.get()))
+      return false;
+  if (auto combine = llvm::dyn_cast<moe::CombineOp>(op))
+    if (typeOf(combine.getRows()).getDimSize(1) > maxChoices)
+      return false;
+  return typeOf(table.get()).getDimSize(0) > 0;
+}
+
+bool isTable(mlir::Operation *op) {
+  return llvm::isa<mlir::arith::ExtFOp>(op) && isArgument(op->getOperand(0)) && !op->use_empty() &&
+         llvm::all_of(op->getUses(), [](mlir::OpOperand &use) {
+           return isGather(use.getOwner()) && &use == &tableOperand(use.getOwner());
+         });
 }
 
 bool isNorm(mlir::Operation *op) {
@@ -136,7 +160,7 @@ std::optional<RowGroup> analyseRows(mlir::func::FuncOp kernel) {
   Analysis analysis;
   mlir::Block &body = kernel.getBody().front();
   for (mlir::Operation &op : body.without_terminator())
-    if (!isSplat(&op) && !analysis.add(&op))
+    if (!isSplat(&op) && !isTable(&op) && !analysis.add(&op))
       return std::nullopt;
   RowGroup &group = analysis.group;
   if (group.ops.empty() || group.rows == 0 || group.columns == 0)

@@ -26,6 +26,10 @@ struct RowGroup {
 
 /// Whether `op` reads rows of arguments by number: embed, take_rows, combine.
 bool isGather(mlir::Operation *op);
+/// The argument whose rows `op`, a gather, reads; it may be converted first.
+mlir::BlockArgument tableOf(mlir::Operation *op);
+/// Whether `op` does nothing but convert the table of gathers.
+bool isTable(mlir::Operation *op);
 /// Whether `op` is a norm of rows with weights from arguments.
 bool isNorm(mlir::Operation *op);
 /// Whether `op` is a constant with one value for all elements.

@@ -211,7 +211,7 @@ void RowEmitter::loadArguments() {
       mlir::Operation *op = use.getOwner();
       if (isNorm(op) && use.getOperandNumber() > 0)
         perColumn = true;
-      else if (!isGather(op) && !(op == g.dispatch && use.getOperandNumber() == 1))
+      else if (!isGather(op) && !isTable(op) && !(op == g.dispatch && use.getOperandNumber() == 1))
         own = true;
     }
     if (!own && !perColumn)
@@ -278,18 +278,16 @@ Place RowEmitter::placeOf(mlir::Operation *op) {
 
 Value RowEmitter::gatherElement(mlir::Operation *op, const Place &place, size_t turn) {
   Type element = typeOf(op->getResult(0)).getElementType();
-  auto read = [&](Value argument, size_t i) {
-    return v.toFloat(v.load(buffer(argument), v.add(place.begins[i], columns[turn])), v.f32());
+  Value table = buffer(tableOf(op));
+  auto read = [&](size_t i) {
+    return v.toFloat(v.load(table, v.add(place.begins[i], columns[turn])), v.f32());
   };
-  if (auto embed = llvm::dyn_cast<nn::EmbedOp>(op))
-    return v.toFloat(read(embed.getTable(), 0), element);
-  if (auto take = llvm::dyn_cast<nn::TakeRowsOp>(op))
-    return v.toFloat(read(take.getInput(), 0), element);
-  auto combine = llvm::cast<moe::CombineOp>(op);
+  if (!llvm::isa<moe::CombineOp>(op))
+    return v.toFloat(read(0), element);
   Value zero = v.splat(0), sum = zero;
   for (size_t i = 0; i < place.begins.size(); ++i) {
     // A row that is not there holds anything: it must not meet the sum even times 0.
-    Value term = v.select(place.present[i], read(combine.getExpertRows(), i), zero);
+    Value term = v.select(place.present[i], read(i), zero);
     Value weight = v.select(place.present[i], place.weights[i], zero);
     sum = v.fma(weight, term, sum);
   }

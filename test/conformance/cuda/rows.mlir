@@ -83,6 +83,23 @@ func.func @i32(%x: tensor<77xi32> {case.fill = "below 1000"}, %y: tensor<77xi32>
   return %0 : tensor<77xi32>
 }
 
+// Tables that are converted as their rows are read.
+func.func @combine_narrow(%y: tensor<66x520xbf16>, %rows: tensor<33x2xi32> {case.fill = "places 66"}, %p: tensor<33x2xf32>,
+                  %h: tensor<33x520xbf16>) -> tensor<33x520xbf16> attributes {case.tolerance = 8.0e-3} {
+  %e = arith.extf %y : tensor<66x520xbf16> to tensor<66x520xf32>
+  %g = arith.extf %h : tensor<33x520xbf16> to tensor<33x520xf32>
+  %m = moe.combine %e by %rows weighted %p : tensor<66x520xf32>, tensor<33x2xi32>, tensor<33x2xf32>
+  %x = nn.residual %g, %m {alpha = 2.0 : f64, beta = 0.5 : f64} : tensor<33x520xf32>
+  %z = arith.truncf %x : tensor<33x520xf32> to tensor<33x520xbf16>
+  return %z : tensor<33x520xbf16>
+}
+func.func @take_norm_narrow(%x: tensor<21x192xbf16>, %i: tensor<5xi32> {case.fill = "list 20 -1 3 21 7"}, %w: tensor<192xf32>) -> tensor<5x192xf32> {
+  %f = arith.extf %x : tensor<21x192xbf16> to tensor<21x192xf32>
+  %0 = nn.take_rows %f, %i : tensor<21x192xf32>, tensor<5xi32>
+  %1 = nn.rms_norm %0, %w {eps = 1.0e-05 : f64} : tensor<5x192xf32>, tensor<192xf32>
+  return %1 : tensor<5x192xf32>
+}
+
 // Rates.
 func.func @time_gate(%x: tensor<8192x8192xbf16>, %y: tensor<8192x8192xbf16>) -> tensor<8192x8192xbf16> attributes {case.timed} {
   %a = arith.extf %x : tensor<8192x8192xbf16> to tensor<8192x8192xf32>
