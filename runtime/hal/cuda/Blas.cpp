@@ -33,7 +33,7 @@ struct Blas::Api {
   int (*cublasLtMatmulPreferenceDestroy)(void *) = nullptr;
   int (*cublasLtMatmulPreferenceSetAttribute)(void *, int, const void *, size_t) = nullptr;
   int (*cublasLtMatmulAlgoGetHeuristic)(void *, void *, void *, void *, void *, void *, void *, int,
-                                        Heuristic *, int *) = nullptr;
+                                        void *, int *) = nullptr; // a Heuristic
   int (*cublasLtMatmul)(void *, void *, const void *, const void *, void *, const void *, void *,
                         const void *, const void *, void *, void *, void *, const void *, void *,
                         size_t, CUstream) = nullptr;

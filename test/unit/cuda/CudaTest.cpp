@@ -49,6 +49,7 @@ protected:
       EXPECT_EQ(control->liveObjects, 0);
     }
     ::unsetenv("LEVIN_CUDA_DRIVER");
+    reinterpret_cast<void (*)()>(::dlsym(library, "fakeReset"))();
     ::dlclose(library);
   }
 

@@ -217,12 +217,18 @@ CUresult copy(void *target, const void *source, size_t bytes, CUstream stream) {
   return perform(stream, [=] { std::memcpy(target, source, bytes); });
 }
 
-template <typename T> T *make() {
+// What is still there when a test has lost the device, on purpose.
+std::map<void *, std::function<void()>> owned;
+
+template <typename T> T *make(T value = {}) {
   ++control.liveObjects;
-  return new T;
+  T *object = new T(std::move(value));
+  owned[object] = [object] { delete object; };
+  return object;
 }
 template <typename T> CUresult destroy(void *object) {
   --control.liveObjects;
+  owned.erase(object);
   delete static_cast<T *>(object);
   return 0;
 }
@@ -235,6 +241,11 @@ FAKE levin::fake::Control *fakeControl() { return &control; }
 /// Forgets everything.
 FAKE void fakeReset() {
   LOCK;
+  for (auto &[object, free] : owned)
+    free();
+  owned.clear();
+  allocations.clear();
+  streams.clear();
   control = {};
   sticky = 0;
   hung = false;
@@ -306,6 +317,7 @@ FAKE CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) {
   void *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   std::memset(memory, 0xee, bytes);
   *address = reinterpret_cast<CUdeviceptr>(memory);
+  owned[memory] = [memory] { std::free(memory); };
   allocations[*address] = bytes;
   control.liveBytes += bytes;
   return sticky;
@@ -314,18 +326,21 @@ FAKE CUresult cuMemFree_v2(CUdeviceptr address) {
   LOCK;
   control.liveBytes -= allocations[address];
   allocations.erase(address);
+  owned.erase(pointer(address));
   std::free(pointer(address));
   return 0;
 }
 FAKE CUresult cuMemHostAlloc(void **address, size_t bytes, unsigned) {
   LOCK;
   ++control.liveObjects;
-  *address = std::malloc(bytes);
+  void *memory = *address = std::malloc(bytes);
+  owned[memory] = [memory] { std::free(memory); };
   return 0;
 }
 FAKE CUresult cuMemFreeHost(void *address) {
   LOCK;
   --control.liveObjects;
+  owned.erase(address);
   std::free(address);
   return 0;
 }
@@ -389,8 +404,7 @@ FAKE CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
 }
 FAKE CUresult cuStreamBeginCapture_v2(CUstream stream, int) {
   LOCK;
-  ++control.liveObjects;
-  streamOf(stream)->capture = new FakeGraph;
+  streamOf(stream)->capture = make<FakeGraph>();
   streamOf(stream)->begun = true;
   captured = streamOf(stream);
   return sticky;
@@ -479,8 +493,8 @@ FAKE CUresult cuGraphInstantiateWithFlags(CUgraphExec *executable, CUgraph graph
                                           unsigned long long) {
   LOCK;
   ++control.graphs;
-  ++control.liveObjects;
-  *executable = reinterpret_cast<CUgraphExec>(new FakeGraph(*reinterpret_cast<FakeGraph *>(graph)));
+  *executable =
+      reinterpret_cast<CUgraphExec>(make<FakeGraph>(*reinterpret_cast<FakeGraph *>(graph)));
   return sticky;
 }
 FAKE CUresult cuGraphDestroy(CUgraph graph) {
