@@ -39,10 +39,11 @@ template <int Products, int MaxTokens, int Cluster, bool SplitK, int Parts = 1> 
   static constexpr int weightBytes = 128 * 128;
   static constexpr int tokenPanel = MaxTokens * 128; // bytes of 64 elements of k of all tokens
   static constexpr int stageBytes = weightBytes + (SplitK ? 2 : Parts) * tokenPanel;
-  static constexpr int tokenBox = MaxTokens < 32 ? MaxTokens : 32;  // tokens of one copy
-  static constexpr int weightBox = Products == 2 ? 32 : weightRows; // rows of one copy
-  static constexpr int chunk = tokenBox; // tokens whose sums are in shared memory at a time
-  static constexpr int stagingRow = 68;  // floats: 64 and a shift of 4 banks from row to row
+  static constexpr int tokenBox = MaxTokens < 32 ? MaxTokens : 32; // tokens of one copy
+  static constexpr int weightBox = weightRows / Products;          // rows of one copy
+  static constexpr int chunk =
+      MaxTokens < 32 ? MaxTokens : 32;  // tokens whose sums are in shared memory at a time
+  static constexpr int stagingRow = 68; // floats: 64 and a shift of 4 banks from row to row
   static constexpr int stagingBytes = 4 * chunk * stagingRow * 4; // 2 warpgroups, 2 buffers each
   static constexpr int barrierBytes = 512;
   static constexpr int sharedLimit = 232448;
@@ -155,11 +156,8 @@ __device__ __forceinline__ void gemmLoadTile(const CUtensorMap *const (&weights)
 #pragma unroll
     for (int panel = 0; panel < panels; ++panel)
 #pragma unroll
-      for (int i = 0; i < Shape::weightRows / Shape::weightBox; ++i) {
-        // Rows of a warpgroup: those of the first product, then those of the second.
-        const int product = Shape::products == 2 ? i % 2 : 0;
-        const int row = column + (Shape::products == 2 ? i / 2 * Shape::weightBox : 0);
-        sm90::load3D(target, weights[product], full, step * Shape::depth + panel * 64, row,
+      for (int product = 0; product < Shape::products; ++product) {
+        sm90::load3D(target, weights[product], full, step * Shape::depth + panel * 64, column,
                      tile.expert);
         target += Shape::weightBox * 128;
       }
@@ -199,7 +197,10 @@ __device__ __forceinline__ void gemmMultiply(float (&sums)[Shape::maxTokens / 2]
   uint32_t previous = 0;
   for (int step = 0; step < steps; ++step) {
     sm90::wait(shared.full(position.stage), position.parity);
-    const uint64_t a = sm90::descriptorK(shared.weights(position.stage) + group * 8192);
+    // Of a pair, a warpgroup has every other eight rows of the first product, then of the second.
+    const uint64_t a = Shape::products == 2
+                           ? sm90::descriptorK(shared.weights(position.stage) + group * 1024, 2048)
+                           : sm90::descriptorK(shared.weights(position.stage) + group * 8192);
     const uint64_t b = sm90::descriptorK(shared.tokens(position.stage) +
                                          (Shape::splitK ? group * Shape::tokenPanel : 0));
     sm90::wgmmaFence();
@@ -244,7 +245,8 @@ __device__ __forceinline__ void gemmFinish(const float (&sums)[Shape::maxTokens 
   const int thread = threadIdx.x % 128, lane = thread % 32, warp = thread / 32;
   const int reader = Shape::splitK ? threadIdx.x - 128 : thread;
   const int vector = reader % vectors, readRow = reader / vectors;
-  const int first = column + (Shape::splitK ? 0 : group * width) + vector * 8;
+  const int first = column + (Shape::products == 2 ? (2 * vector + group) * 8
+                                                   : (Shape::splitK ? 0 : group * 64) + vector * 8);
   // Eight lanes read at a time: half of them the second half of their vectors first, so that they
   // touch all banks.
   const int half = Shape::products == 1 ? vector / 4 : 0;

@@ -375,9 +375,9 @@ __device__ __forceinline__ void mma16816(float (&d)[4], const uint32_t (&a)[4], 
 
 /// Describes an operand whose rows run along k: rows of 64 16-bit elements (128 bytes, swizzled)
 /// 128 bytes apart.  For elements 16 i.. of k, add 32 i to the address; row 0 is at a multiple of
-/// 1024.
-__device__ __forceinline__ uint64_t descriptorK(uint32_t address) {
-  return uint64_t((address & 0x3FFFF) >> 4) | uint64_t(1) << 16 | uint64_t(1024 >> 4) << 32 |
+/// 1024, and each eight rows `stride` bytes after the eight before.
+__device__ __forceinline__ uint64_t descriptorK(uint32_t address, uint32_t stride = 1024) {
+  return uint64_t((address & 0x3FFFF) >> 4) | uint64_t(1) << 16 | uint64_t(stride >> 4) << 32 |
          uint64_t(1) << 62;
 }
 /// Describes an operand whose rows run along m or n: for each 64 of m or n a block of rows of

@@ -22,7 +22,7 @@ struct Shape {
 
   int64_t weightRows() const { return splitK ? 64 : 128; }
   int64_t columns() const { return weightRows() / products; }
-  uint32_t weightBox() const { return products == 2 ? 32 : static_cast<uint32_t>(weightRows()); }
+  uint32_t weightBox() const { return static_cast<uint32_t>(columns()); }
   uint32_t tokenBox() const { return static_cast<uint32_t>(std::min<int64_t>(maxTokens, 32)); }
   int64_t stageBytes() const { return 128 * 128 + (splitK ? 2 : parts) * maxTokens * 128; }
   int64_t stages(int64_t limit) const {
@@ -51,41 +51,45 @@ static double stepTime(const Shape &shape, int64_t tokens, int64_t tiles, int64_
   double shared = shape.splitK ? 2 : static_cast<double>(shape.parts);
   double bytes =
       16.0 + shared * static_cast<double>(tokens) / static_cast<double>(shape.cluster) / 8;
-  double load = bytes * 0.0148 + 0.03;
+  double load = bytes * 0.0148 + (shape.cluster == 2 ? 0.08 : 0.03);
   // From memory to all, 4000 KB a microsecond; tiles of one block of weights share them.
   double memory = 16.0 / static_cast<double>(tiles) * static_cast<double>(running) / 4000;
   return std::max({multiply, load, memory});
 }
 
+/// Microseconds of a product; nothing if the shape is none for it.
+static std::optional<double> timeOf(const GemmGroup &group, const Shape &shape,
+                                    const CudaTarget &target) {
+  if (shape.stages(target.sharedBytes) < 3 || (shape.cluster == 2 && shape.maxTokens < 128) ||
+      (shape.splitK && (shape.products == 2 || shape.maxTokens > 64 || shape.parts > 1)))
+    return std::nullopt;
+  const int64_t rows = group.rowsOfExpert();
+  // Experts differ: many have a quarter more rows than the mean.
+  int64_t tiles = llvm::divideCeil(group.offsets ? rows + rows / 4 : rows, shape.tileTokens);
+  auto tokens = static_cast<int64_t>(llvm::alignTo(llvm::divideCeil(rows, tiles), 16));
+  int64_t blocks = llvm::divideCeil(group.n, shape.columns() * shape.cluster);
+  int64_t lanes = target.processors / shape.cluster, all = tiles * blocks * group.experts;
+  auto waves = static_cast<double>(llvm::divideCeil(all, lanes));
+  auto steps = static_cast<double>(llvm::divideCeil(group.k, shape.splitK ? 128 : 64));
+  return waves * steps * stepTime(shape, tokens, tiles, std::min(all, lanes) * shape.cluster);
+}
+
 /// The shape with the least expected time.
 static Shape chooseShape(const GemmGroup &group, const CudaTarget &target, int64_t parts) {
   const auto products = static_cast<int64_t>(group.weights.size());
-  const int64_t rows = group.rowsOfExpert();
   std::optional<Shape> best;
   double least = 0;
   for (int64_t maxTokens : {16, 32, 64, 128, 256})
     for (int64_t tileTokens = maxTokens; tileTokens > maxTokens / 2; tileTokens -= 16)
-      for (bool splitK : {false, true}) {
-        Shape shape{products, maxTokens, maxTokens >= 128 ? 2 : 1, splitK, parts, tileTokens};
-        if ((splitK && (products == 2 || maxTokens > 64 || parts > 1)) ||
-            shape.stages(target.sharedBytes) < 3)
-          continue;
-        // Experts differ: many have a quarter more rows than the mean.
-        int64_t most = group.offsets ? rows + rows / 4 : rows;
-        int64_t tiles = llvm::divideCeil(most, tileTokens);
-        int64_t tokens = std::min(llvm::alignTo(llvm::divideCeil(rows, tiles), 16),
-                                  static_cast<uint64_t>(tileTokens));
-        int64_t blocks = llvm::divideCeil(group.n, shape.columns() * shape.cluster);
-        int64_t lanes = target.processors / shape.cluster, all = tiles * blocks * group.experts;
-        int64_t running = std::min(all, lanes) * shape.cluster;
-        double waves = static_cast<double>(llvm::divideCeil(all, lanes));
-        double time = waves * static_cast<double>(llvm::divideCeil(group.k, splitK ? 128 : 64)) *
-                      stepTime(shape, tokens, tiles, running);
-        if (!best || time < 0.98 * least) { // small ones have more stages
-          least = time;
-          best = shape;
+      for (int64_t cluster : {1, 2})
+        for (bool splitK : {false, true}) {
+          Shape shape{products, maxTokens, cluster, splitK, parts, tileTokens};
+          auto time = timeOf(group, shape, target);
+          if (time && (!best || *time < 0.98 * least)) { // small ones have more stages
+            least = *time;
+            best = shape;
+          }
         }
-      }
   return *best;
 }
 

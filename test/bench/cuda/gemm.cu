@@ -436,6 +436,53 @@ static void timeFloat(Weights &weights, Buffer<Bf16> &tokens) {
   }
 }
 
+/// A few launches for a profiler: eight experts of 512 tokens.
+static void profile() {
+  constexpr int experts = 8, hidden = 6144, inner = 9216, rows = 4096;
+  Weights weights(size_t(2) * experts * inner * hidden);
+  Buffer<Bf16> tokens(size_t(rows) * hidden), out(size_t(rows) * inner);
+  fillRandom(tokens, 1.0f, 5);
+  std::vector<int> offsets;
+  for (int e = 0; e <= experts; ++e)
+    offsets.push_back(e * rows / experts + (e % 2 ? 15 : 0));
+  Buffer<int> offsetBuffer(offsets);
+  const Bf16 *w1 = weights.buffer.data(), *w3 = w1 + size_t(experts) * inner * hidden;
+  Arguments a{tokens.data(), w1, w3, offsetBuffer.data(), experts, rows, inner, hidden};
+  for (int i = 0; i < 3; ++i)
+    launch<GemmShape<2, 256, 2, false>, Swiglu>(a, {{}, {out.data()}}, 256);
+  CHECK_CUDA(cudaDeviceSynchronize());
+}
+
+/// For gemm_peer.py, which alternates these products with PyTorch's (build with -shared).
+extern "C" int gemmRun(int pair, int maxTokens, int cluster, const void *tokens, const void *first,
+                       const void *second, const void *offsets, int experts, int rows, int n, int k,
+                       int tileTokens, void *out) {
+  Arguments a{static_cast<const Bf16 *>(tokens),
+              static_cast<const Bf16 *>(first),
+              static_cast<const Bf16 *>(second),
+              static_cast<const int *>(offsets),
+              experts,
+              rows,
+              n,
+              k};
+  Tail<Swiglu> gated{{}, {out}};
+  Tail<Plain> plain{{}, {out}};
+  auto is = [&](int p, int t, int c) { return pair == p && maxTokens == t && cluster == c; };
+  if (is(1, 256, 2))
+    launch<GemmShape<2, 256, 2, false>, Swiglu>(a, gated, tileTokens);
+  else if (is(1, 128, 2))
+    launch<GemmShape<2, 128, 2, false>, Swiglu>(a, gated, tileTokens);
+  else if (is(1, 16, 1))
+    launch<GemmShape<2, 16, 1, false>, Swiglu>(a, gated, tileTokens);
+  else if (is(0, 256, 2))
+    launch<GemmShape<1, 256, 2, false>, Plain>(a, plain, tileTokens);
+  else if (is(0, 256, 1))
+    launch<GemmShape<1, 256, 1, false>, Plain>(a, plain, tileTokens);
+  else
+    return 1;
+  return 0;
+}
+
 int main(int argc, char **argv) {
   cudaDeviceProp properties;
   CHECK_CUDA(cudaGetDeviceProperties(&properties, 0));
@@ -459,5 +506,7 @@ int main(int argc, char **argv) {
     timeDense(weights, tokens);
     timeFloat(weights, tokens);
   }
+  if (argc > 1 && !std::strcmp(argv[1], "profile"))
+    profile();
   return failures != 0;
 }
