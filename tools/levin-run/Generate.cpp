@@ -68,7 +68,7 @@ private:
   std::vector<Answer> answers;
   Chunks chunks;
   tool::Output output;
-  double loadSeconds = 0, begin = 0, end = 0;
+  double loadSeconds = 0, sessionSeconds = 0, begin = 0, end = 0;
   bool streaming = false;
 };
 
@@ -251,7 +251,13 @@ Json Generation::timing() const {
   auto rate = [](uint64_t count, double seconds) {
     return seconds > 0 ? static_cast<double>(count) / seconds : 0.0;
   };
+  levin_load_statistics phases = LEVIN_INIT(levin_load_statistics);
+  (void)call(levin_model_get_load_statistics, model->get(), &phases); // zeros if it cannot say
   return {{"load_seconds", loadSeconds},
+          {"artifact_seconds", phases.artifact_seconds},
+          {"code_seconds", phases.code_seconds},
+          {"weights_seconds", phases.weights_seconds},
+          {"session_seconds", sessionSeconds},
           {"first_token_seconds", first},
           {"total_seconds", end - begin},
           {"prompt_tokens", fed},
@@ -291,7 +297,10 @@ void Generation::report() {
     Json memory = {
         {"planned_bytes", info.parameter_bytes + info.state_bytes + info.workspace_bytes},
         {"peak_bytes", peakAnonymousBytes()}};
-    Json all = {{"results", Json::array()}, {"timing", timing()}, {"memory", memory}};
+    Json all = {{"results", Json::array()},
+                {"device", info.device},
+                {"timing", timing()},
+                {"memory", memory}};
     for (size_t i = 0; i < answers.size(); ++i)
       all["results"].push_back(answerJson(i));
     output.write(all.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
@@ -326,7 +335,8 @@ Status Generation::run() {
     return std::move(why).note("fix", "--print-ids prints ids instead of text");
   double created = now();
   LEVIN_ASSIGN_OR_RETURN(session, options.model.start(*model));
-  loadSeconds = loaded + now() - created;
+  sessionSeconds = now() - created;
+  loadSeconds = loaded + sessionSeconds;
   if (!options.logits.empty())
     LEVIN_RETURN_IF_ERROR(writeLogits());
   for (size_t i = 0; i < prompts.size(); ++i)
