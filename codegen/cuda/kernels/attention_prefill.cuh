@@ -28,7 +28,7 @@ template <typename Shape> struct PrefillLayout {
   static constexpr int infoOffset = rawOffset + 2 * rawBytes; // of two tiles, 64 bytes each
   static constexpr int barrierOffset = infoOffset + 128;
   static constexpr int sharedBytes = barrierOffset + 128 + 1024;
-  static constexpr int copyRegisters = 56, computeRegisters = 224;
+  static constexpr int copyRegisters = 72, computeRegisters = 216;
 
   static __device__ __forceinline__ int tiles(const Sequence &rows) {
     return rows.count > 1 ? (rows.count * perGroup + queries - 1) / queries : 0;
@@ -147,18 +147,17 @@ template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::copyPa
             pageRows;
       auto copy = [&](const CUtensorMap *map, uint32_t target, uint32_t full) {
         sm90::arriveExpect(full, Layout::wide ? Layout::tileBytes : Layout::rawBytes);
-        if constexpr (!Layout::wide) {
 #pragma unroll
-          for (int i = 0; i < 2; ++i)
+        for (int i = 0; i < 2; ++i) {
+          if constexpr (Layout::wide) {
+#pragma unroll
+            for (int part = 0; part < size / 64; ++part)
+              sm90::load2D(target + part * Layout::blockBytes + i * (pageRows * 128), map, full,
+                           part * 64, rows[i]);
+          } else {
             sm90::load2D(target + i * (pageRows * size), map, full, 0, rows[i]);
-          return;
+          }
         }
-#pragma unroll
-        for (int part = 0; part < size / 64; ++part)
-#pragma unroll
-          for (int i = 0; i < 2; ++i)
-            sm90::load2D(target + part * Layout::blockBytes + i * (pageRows * 128), map, full,
-                         part * 64, rows[i]);
       };
       if (lane == 0) {
         int stage = Layout::wide ? ring.stage : 0;
