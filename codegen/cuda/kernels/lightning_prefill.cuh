@@ -349,8 +349,8 @@ private:
 
 /// Grid: a multiple of D / 64 CTAs of 384 threads, `LightningPrefillShape<D>::bytes()` of dynamic
 /// shared memory.  Boxes of every map are 64 by 64 elements with 128-byte swizzle.  With Multicast,
-/// clusters of 2.
-template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = false,
+/// clusters of 2: the halves of a head, which read q and k once.
+template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = D == 128,
           int Parts = 1>
 __device__ __forceinline__ void lightningPrefill(const CUtensorMap *q, const CUtensorMap *k,
                                                  const CUtensorMap *v, const CUtensorMap *output,

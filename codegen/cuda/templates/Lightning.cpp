@@ -3,6 +3,7 @@
 // Sequences of one row and longer ones take different kernels, which run beside each other.  A
 // bucket of no more tokens than sequences is for steps of one row each, and has the first alone.
 #include "codegen/cuda/templates/Functor.h"
+#include "codegen/cuda/templates/HeadView.h"
 #include "codegen/cuda/templates/Templates.h"
 
 #include "dialects/nn/NN.h"
@@ -32,12 +33,6 @@ static constexpr int64_t chunkRows = 64, segmentChunks = 8; // as in lightning_w
 static constexpr int64_t busyBlocks = 120;
 
 namespace {
-/// Row t of head h begins at element t * row + h * head + offset of a binding.
-struct HeadView {
-  unsigned argument = 0;
-  int64_t row = 0, head = 0, offset = 0;
-};
-
 struct LightningGroup {
   HeadView q, k, v;
   unsigned slopes = 0, state = 0, starts = 0, slots = 0, past = 0, output = 0;
@@ -80,41 +75,6 @@ public:
                                  const CudaTarget &target) const override;
 };
 } // namespace
-
-static std::optional<unsigned> argumentNumber(Value value) {
-  if (auto argument = llvm::dyn_cast<mlir::BlockArgument>(value))
-    return argument.getArgNumber();
-  return std::nullopt;
-}
-static Value beforeExtension(Value value) {
-  auto extension = value.getDefiningOp<mlir::arith::ExtFOp>();
-  return extension ? extension.getIn() : value;
-}
-
-static std::optional<HeadView> traceHeads(Value heads) {
-  auto type = llvm::cast<mlir::RankedTensorType>(heads.getType());
-  int64_t count = type.getDimSize(1), size = type.getDimSize(2);
-  heads = beforeExtension(heads);
-  if (auto argument = argumentNumber(heads))
-    return HeadView{*argument, count * size, size, 0};
-  auto split = heads.getDefiningOp<nn::SplitHeadsOp>();
-  if (!split)
-    return std::nullopt;
-  auto argument = argumentNumber(beforeExtension(split.getInput()));
-  if (!argument)
-    return std::nullopt;
-  HeadView view{*argument, split.getInput().getType().getDimSize(1), size, 0};
-  unsigned part = llvm::cast<mlir::OpResult>(heads).getResultNumber();
-  if (split.getInterleaved()) {
-    view.head = size * split.getNumResults();
-    view.offset = size * part;
-  } else {
-    for (unsigned i = 0; i < part; ++i)
-      view.offset +=
-          llvm::cast<mlir::RankedTensorType>(split->getResult(i).getType()).getDimSize(1) * size;
-  }
-  return view;
-}
 
 static std::optional<LightningGroup> analyse(mlir::func::FuncOp kernel) {
   LightningGroup group;
@@ -329,8 +289,8 @@ void PlanBuilder::persist(DeviceLaunch &launch) const {
 void PlanBuilder::addPrefill(int64_t shortest) {
   std::string scalars = "int64_t tokens, int64_t slotCount, int64_t sequences, int64_t shortest";
   auto mapOf = [&](const HeadView &view) { return map(view.argument, view.row); };
-  // As the shapes of the kernels, which are held to it: 1024 bytes of alignment, tiles of 8 KiB,
-  // tables, barriers, lists.
+  // As the shapes of the kernels, which are held to it: 1024 bytes of alignment, tiles of 8 KiB, a
+  // table, barriers, lists.
   const uint32_t tile = chunkRows * 128, lists = static_cast<uint32_t>(8 * g.sequences);
   const uint32_t halves = static_cast<uint32_t>(g.halves()), stages = g.size == 128 ? 3 : 4;
   auto body = [&](llvm::StringRef shape, uint32_t sharedBytes, llvm::StringRef call) {
@@ -355,12 +315,13 @@ void PlanBuilder::addPrefill(int64_t shortest) {
     plan.scratchBytes =
         static_cast<uint64_t>(g.sequences * g.heads * segments * g.size * g.size) * 4;
   }
-  const uint32_t bytes = 1024 + stages * (2 * halves + 1) * tile + 4 * tile + 3 * chunkRows * 4 +
-                         (2 * stages + 4) * 8 + 16 + 16;
+  const uint32_t bytes =
+      1024 + (stages * (2 * halves + 1) + 6) * tile + (2 * stages + 4) * 8 + 16 + 16;
   DeviceLaunch &launch =
       add("prefill", "384, 1", {"q", "k", "v", "output"}, scalars,
           body("LightningPrefillShape", bytes, call("lightningPrefill", "&q, &k, &v, &output")));
   launch.tensorMaps = {mapOf(g.q), mapOf(g.k), mapOf(g.v), map(g.output, g.heads * g.size)};
+  launch.cluster = {halves, 1, 1}; // they share q and k
   launch.block = {384, 1, 1};
   persist(launch);
   launch.scalars.push_back(shortest);
