@@ -2,9 +2,9 @@
 
     python3 test/bench/cuda/attention_peer.py [prefill] [decode]
 
-needs torch.  Prefill: causal scaled_dot_product_attention of 64 heads over 8 KV heads by each backend
-that takes it; TFLOP/s of the causal half.  Decode: one new token over a contiguous cache, by SDPA and
-by compiled flex_attention over the same keys; TB/s of the cache read once.  Medians.
+needs torch.  Prefill: causal scaled_dot_product_attention of 64 heads over 8 KV heads by each
+backend that takes it; TFLOP/s of the causal half.  Decode: one new token over a contiguous cache,
+by SDPA and by compiled flex_attention over the same keys; TB/s of the cache read once.  Medians.
 """
 
 import statistics
@@ -12,7 +12,7 @@ import sys
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention as attend
 
 HEADS, GROUPS, SIZE = 64, 8, 128
 
@@ -44,13 +44,10 @@ def time_prefill():
         for backend in (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION):
             try:
                 with sdpa_kernel(backend):
-                    ms = median_ms(
-                        lambda: scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True),
-                        3,
-                        10,
-                    )
+                    ms = median_ms(lambda: attend(q, k, v, is_causal=True, enable_gqa=True), 3, 10)
             except RuntimeError as error:
-                print(f"prefill {backend.name} T {length}: {str(error).splitlines()[0]}", flush=True)
+                reason = str(error).splitlines()[0]
+                print(f"prefill {backend.name} T {length}: {reason}", flush=True)
                 continue
             rate = flops / ms / 1e9
             print(f"prefill {backend.name} T {length}: {ms:.3f} ms {rate:.0f} TFLOP/s", flush=True)
@@ -66,14 +63,15 @@ def time_decode():
             k, v = (normal(batch, GROUPS, context, SIZE) for _ in range(2))
             size = 2 * k.numel() * k.element_size()
             runs = {
-                "SDPA": lambda: scaled_dot_product_attention(q, k, v, enable_gqa=True),
+                "SDPA": lambda: attend(q, k, v, enable_gqa=True),
                 "flex": lambda: flex(q, k, v, enable_gqa=True),
             }
             for name, run in runs.items():
                 try:
                     ms = median_ms(run, 3, 10)
                 except Exception as error:  # whatever the compiler of flex_attention raises
-                    print(f"decode {name} B {batch} {context}: {str(error).splitlines()[0]}", flush=True)
+                    reason = str(error).splitlines()[0]
+                    print(f"decode {name} B {batch} context {context}: {reason}", flush=True)
                     continue
                 print(
                     f"decode {name} B {batch} context {context}: {ms * 1e3:.1f} us "
