@@ -57,26 +57,12 @@ std::map<std::string, KernelFacts> parseFacts(llvm::StringRef messages) {
   return kernels;
 }
 
-/// The first line of `messages` that says wgmma instructions wait for each other.
-static llvm::StringRef serialisation(llvm::StringRef messages) {
+llvm::StringRef serialisation(llvm::StringRef messages) {
   llvm::SmallVector<llvm::StringRef> lines;
   messages.split(lines, '\n');
   for (llvm::StringRef line : lines)
     if (line.contains("wgmma") && line.contains("serializ"))
       return line;
-  return {};
-}
-
-static Status checkObject(const DeviceSource &source, const DeviceObject &object,
-                          llvm::StringRef messages) {
-  if (llvm::StringRef line = serialisation(messages); !line.empty())
-    return makeError(ErrorCode::PassFailed, "ptxas serialises the tensor core instructions: {}",
-                     line.str());
-  if (source.refuseSpills)
-    for (const auto &[name, facts] : object.kernels)
-      if (facts.spillBytes)
-        return makeError(ErrorCode::PassFailed, "kernel {} spills {} bytes of registers", name,
-                         facts.spillBytes);
   return {};
 }
 
@@ -92,7 +78,7 @@ static std::string chooseCacheFolder() {
   return {};
 }
 
-static constexpr llvm::StringLiteral cacheMagic = "levin cuda object 2\n";
+static constexpr llvm::StringLiteral cacheMagic = "levin cuda object 3\n";
 
 static void putText(std::string &bytes, llvm::StringRef text) {
   bytes += std::to_string(text.size()) + "\n";
@@ -109,28 +95,24 @@ static bool takeText(llvm::StringRef &bytes, std::string &text) {
   return true;
 }
 
-static std::string cacheText(const DeviceObject &object, llvm::StringRef messages) {
-  std::string body;
-  putText(body, object.ptx);
-  putText(body, object.cubin);
-  putText(body, messages);
-  return cacheMagic.str() + toHex(sha256(body)) + "\n" + body;
-}
-
 /// What `bytes` of a cache file hold; nothing if they are damaged.
-static std::optional<std::pair<DeviceObject, std::string>> parseCache(llvm::StringRef bytes) {
+static std::optional<std::pair<std::string, std::string>> parseCache(llvm::StringRef bytes) {
   if (!bytes.consume_front(cacheMagic))
     return std::nullopt;
   auto [digest, body] = bytes.split('\n');
-  std::pair<DeviceObject, std::string> result;
-  if (digest != toHex(sha256(body)) || !takeText(body, result.first.ptx) ||
-      !takeText(body, result.first.cubin) || !takeText(body, result.second))
+  std::pair<std::string, std::string> result;
+  if (digest != toHex(sha256(body)) || !takeText(body, result.first) ||
+      !takeText(body, result.second))
     return std::nullopt;
   return result;
 }
 
 /// Writes a file of the cache so that readers see all of it or nothing.
-static void storeCache(const std::string &folder, const std::string &name, llvm::StringRef bytes) {
+static void storeCache(const std::string &folder, const std::string &name, llvm::StringRef first,
+                       llvm::StringRef second) {
+  std::string body;
+  putText(body, first);
+  putText(body, second);
   if (llvm::sys::fs::create_directories(folder))
     return;
   llvm::SmallString<128> temporary;
@@ -138,7 +120,7 @@ static void storeCache(const std::string &folder, const std::string &name, llvm:
   if (llvm::sys::fs::createUniqueFile(folder + "/" + name + ".%%%%%%%%", file, temporary))
     return;
   llvm::raw_fd_ostream stream(file, /*shouldClose=*/true);
-  stream << bytes;
+  stream << cacheMagic << toHex(sha256(body)) << '\n' << body;
   stream.close();
   bool failed = stream.has_error();
   stream.clear_error();
@@ -148,8 +130,8 @@ static void storeCache(const std::string &folder, const std::string &name, llvm:
 
 // --- programs ------------------------------------------------------------------------------------
 
-Assembler::Assembler(const CudaToolkit &toolkit, const CudaTarget &target)
-    : toolkit(toolkit), target(target), cacheFolder(chooseCacheFolder()) {}
+Assembler::Assembler(const CudaToolkit &toolkit, const CudaTarget &target, unsigned threads)
+    : toolkit(toolkit), target(target), cacheFolder(chooseCacheFolder()), threads(threads) {}
 
 static std::string replaceAll(std::string text, llvm::StringRef from, llvm::StringRef to) {
   for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
@@ -206,84 +188,103 @@ static std::string virtualName(llvm::StringRef chip) {
   return ("compute_" + chip.drop_front(3)).str();
 }
 
-Result<DeviceObject> Assembler::run(const DeviceSource &source) const {
+Result<std::string> Assembler::runNvcc(const DeviceSource &source) const {
   LEVIN_ASSIGN_OR_RETURN(TemporaryFolder folder, TemporaryFolder::create());
-  DeviceObject object;
-  if (source.isPtx) {
-    object.ptx = source.text;
-  } else {
-    for (const auto &[name, text] : headersFor(source.header))
-      LEVIN_RETURN_IF_ERROR(folder.write(name, text));
-    LEVIN_RETURN_IF_ERROR(folder.write("kernel.cu", source.text));
-    std::vector<std::string> arguments = nvccFlags;
-    std::string arch = virtualName(target.chip);
-    for (std::string word :
-         {std::string("-gencode"), "arch=" + arch + ",code=" + arch, std::string("-o"),
-          folder.file("kernel.ptx"), folder.file("kernel.cu")})
-      arguments.push_back(std::move(word));
-    Run nvcc = runProgram(toolkit.nvcc, arguments, folder);
-    if (nvcc.status != 0)
-      return refusal("nvcc", nvcc);
-    LEVIN_ASSIGN_OR_RETURN(std::string ptx, folder.read("kernel.ptx"));
-    object.ptx = withoutModuleNumbers(replaceAll(std::move(ptx), folder.path() + "/", "kernels/"));
-  }
-  LEVIN_RETURN_IF_ERROR(folder.write("kernel.ptx", object.ptx));
-  Run ptxas = runProgram(toolkit.ptxas,
-                         {"-arch=" + target.chip, "-c", "-v", "-o", folder.file("kernel.cubin"),
-                          folder.file("kernel.ptx")},
-                         folder);
-  if (ptxas.status != 0)
-    return refusal("ptxas", ptxas);
-  LEVIN_ASSIGN_OR_RETURN(object.cubin, folder.read("kernel.cubin"));
-  object.kernels = parseFacts(ptxas.output);
-  LEVIN_RETURN_IF_ERROR(checkObject(source, object, ptxas.output));
-  if (!cacheFolder.empty())
-    storeCache(cacheFolder, keyOf(source), cacheText(object, ptxas.output));
-  return object;
+  for (const auto &[name, text] : headersFor(source.header))
+    LEVIN_RETURN_IF_ERROR(folder.write(name, text));
+  LEVIN_RETURN_IF_ERROR(folder.write("kernel.cu", source.text));
+  std::vector<std::string> arguments = nvccFlags;
+  std::string arch = virtualName(target.chip);
+  for (std::string word : {std::string("-gencode"), "arch=" + arch + ",code=" + arch,
+                           std::string("-o"), folder.file("kernel.ptx"), folder.file("kernel.cu")})
+    arguments.push_back(std::move(word));
+  Run run = runProgram(toolkit.nvcc, arguments, folder);
+  if (run.status != 0)
+    return refusal("nvcc", run);
+  LEVIN_ASSIGN_OR_RETURN(std::string ptx, folder.read("kernel.ptx"));
+  return withoutModuleNumbers(replaceAll(std::move(ptx), folder.path() + "/", "kernels/"));
 }
 
 std::string Assembler::keyOf(const DeviceSource &source) const {
   std::string all = toolkit.version + "\n" + target.chip + "\n" + llvm::join(nvccFlags, " ") + "\n";
-  if (!source.isPtx)
-    for (const auto &[name, text] : headersFor(source.header)) {
-      putText(all, name);
-      putText(all, text);
-    }
-  putText(all, source.isPtx ? "ptx" : "cuda");
+  for (const auto &[name, text] : headersFor(source.header)) {
+    putText(all, name);
+    putText(all, text);
+  }
   putText(all, source.text);
   return toHex(sha256(all));
 }
 
-Result<DeviceObject> Assembler::assemble(const DeviceSource &source) const {
-  if (!source.isPtx && headersFor(source.header).empty())
-    return makeError(ErrorCode::PassFailed, "there is no kernel header '{}'", source.header);
-  if (!cacheFolder.empty())
-    if (auto file = llvm::MemoryBuffer::getFile(cacheFolder + "/" + keyOf(source)))
-      if (auto found = parseCache((*file)->getBuffer())) {
-        auto &[object, messages] = *found;
-        object.kernels = parseFacts(messages);
-        LEVIN_RETURN_IF_ERROR(checkObject(source, object, messages));
-        ++hits;
-        return std::move(object);
-      }
-  return run(source);
+std::string Assembler::keyOf(llvm::StringRef ptx) const {
+  std::string all = toolkit.version + "\n" + target.chip + "\nptx\n";
+  putText(all, ptx);
+  return toHex(sha256(all));
 }
 
-Result<std::string> Assembler::link(llvm::ArrayRef<const DeviceObject *> objects) const {
-  LEVIN_ASSIGN_OR_RETURN(TemporaryFolder folder, TemporaryFolder::create());
-  // nvlink reads what it has to do from a file: there may be more objects than a command line
-  // holds.
-  std::string options = "-arch=" + target.chip + " -o " + folder.file("kernels.cubin");
-  for (size_t i = 0; i < objects.size(); ++i) {
-    std::string name = std::to_string(i) + ".cubin";
-    LEVIN_RETURN_IF_ERROR(folder.write(name, objects[i]->cubin));
-    options += " " + folder.file(name);
+/// The kernels that `ptx` defines, in order.
+static std::vector<std::string> kernelsOf(llvm::StringRef ptx) {
+  std::vector<std::string> names;
+  constexpr llvm::StringLiteral entry = ".entry ";
+  for (size_t at = 0; (at = ptx.find(entry, at)) != llvm::StringRef::npos;) {
+    at += entry.size();
+    names.push_back(
+        ptx.drop_front(at).ltrim().take_until([](char c) { return c == '(' || c == '\n'; }).str());
   }
-  LEVIN_RETURN_IF_ERROR(folder.write("options.txt", options));
-  Run run = runProgram(toolkit.nvlink, {"--options-file", folder.file("options.txt")}, folder);
+  return names;
+}
+
+Result<DeviceObject> Assembler::compile(const DeviceSource &source) const {
+  if (source.isPtx)
+    return DeviceObject{source.text, kernelsOf(source.text)};
+  if (headersFor(source.header).empty())
+    return makeError(ErrorCode::PassFailed, "there is no kernel header '{}'", source.header);
+  std::string key = keyOf(source);
+  if (!cacheFolder.empty())
+    if (auto file = llvm::MemoryBuffer::getFile(cacheFolder + "/" + key))
+      if (auto found = parseCache((*file)->getBuffer())) {
+        ++hits;
+        return DeviceObject{found->first, kernelsOf(found->first)};
+      }
+  LEVIN_ASSIGN_OR_RETURN(std::string ptx, runNvcc(source));
+  if (!cacheFolder.empty())
+    storeCache(cacheFolder, key, ptx, "");
+  std::vector<std::string> kernels = kernelsOf(ptx);
+  return DeviceObject{std::move(ptx), std::move(kernels)};
+}
+
+/// The cubin of `ptx`, and what ptxas says.
+Result<std::pair<std::string, std::string>> Assembler::runPtxas(llvm::StringRef ptx) const {
+  LEVIN_ASSIGN_OR_RETURN(TemporaryFolder folder, TemporaryFolder::create());
+  LEVIN_RETURN_IF_ERROR(folder.write("kernels.ptx", ptx));
+  Run run = runProgram(toolkit.ptxas,
+                       {"-arch=" + target.chip, "-v", "--split-compile=" + std::to_string(threads),
+                        "-o", folder.file("kernels.cubin"), folder.file("kernels.ptx")},
+                       folder);
   if (run.status != 0)
-    return refusal("nvlink", run);
-  return folder.read("kernels.cubin");
+    return refusal("ptxas", run);
+  LEVIN_ASSIGN_OR_RETURN(std::string cubin, folder.read("kernels.cubin"));
+  return std::pair(std::move(cubin), std::move(run.output));
+}
+
+Result<DeviceImage> Assembler::assemble(llvm::ArrayRef<const DeviceObject *> objects) const {
+  DeviceImage image;
+  LEVIN_ASSIGN_OR_RETURN(image.ptx, joinPtx(objects, target));
+  std::string key = keyOf(image.ptx);
+  std::optional<std::pair<std::string, std::string>> made;
+  if (!cacheFolder.empty())
+    if (auto file = llvm::MemoryBuffer::getFile(cacheFolder + "/" + key))
+      made = parseCache((*file)->getBuffer());
+  if (made) {
+    ++hits;
+  } else {
+    LEVIN_ASSIGN_OR_RETURN(made, runPtxas(image.ptx));
+    if (!cacheFolder.empty())
+      storeCache(cacheFolder, key, made->first, made->second);
+  }
+  image.cubin = std::move(made->first);
+  image.messages = std::move(made->second);
+  image.kernels = parseFacts(image.messages);
+  return image;
 }
 
 } // namespace levin::cuda

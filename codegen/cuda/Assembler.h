@@ -17,12 +17,6 @@ struct KernelFacts {
   bool operator==(const KernelFacts &) const = default;
 };
 
-/// The kernels of one source.
-struct DeviceObject {
-  std::string ptx, cubin; // the latter relocatable
-  std::map<std::string, KernelFacts> kernels;
-};
-
 /// One source: C++ for nvcc, or PTX.
 struct DeviceSource {
   std::string header; // of codegen/cuda/kernels; C++ only
@@ -31,6 +25,23 @@ struct DeviceSource {
   bool refuseSpills = true;
   auto operator<=>(const DeviceSource &) const = default;
 };
+
+/// The kernels of one source, for ptxas.
+struct DeviceObject {
+  std::string ptx;
+  std::vector<std::string> kernels;
+};
+
+/// The kernels of some objects.
+struct DeviceImage {
+  std::string cubin, ptx;
+  std::map<std::string, KernelFacts> kernels;
+  std::string messages; // of ptxas
+};
+
+/// The first of ptxas' `messages` that says wgmma instructions wait for each other; empty if there
+/// is none.
+llvm::StringRef serialisation(llvm::StringRef messages);
 
 /// The figures in the messages of `ptxas -v`, by kernel.
 std::map<std::string, KernelFacts> parseFacts(llvm::StringRef messages);
@@ -42,14 +53,16 @@ std::map<std::string, KernelFacts> parseFacts(llvm::StringRef messages);
 /// read or written is no error.
 class Assembler {
 public:
-  Assembler(const CudaToolkit &toolkit, const CudaTarget &target);
+  /// `threads` is how many threads ptxas may use; 0: as many as there are processors.
+  Assembler(const CudaToolkit &toolkit, const CudaTarget &target, unsigned threads = 0);
 
-  /// Machine code of `source`.  LV1032 with the program's message if it refuses the source, if
-  /// wgmma instructions are serialised, or if registers spill where they must not.
-  Result<DeviceObject> assemble(const DeviceSource &source) const;
+  /// PTX of `source`.  LV1032 with the message of nvcc if it refuses it.
+  Result<DeviceObject> compile(const DeviceSource &source) const;
 
-  /// One cubin of all `objects`, in order.
-  Result<std::string> link(llvm::ArrayRef<const DeviceObject *> objects) const;
+  /// Machine code of all `objects`, at once: kernels that are assembled to be linked take more
+  /// registers, and their calls serialise tensor core instructions.  LV1032 with the message of
+  /// ptxas if it refuses them.
+  Result<DeviceImage> assemble(llvm::ArrayRef<const DeviceObject *> objects) const;
 
   /// How many results came from the cache.
   unsigned cacheHits() const { return hits; }
@@ -60,8 +73,12 @@ private:
   std::string cacheFolder; // empty: none
   mutable std::atomic<unsigned> hits{0};
 
-  Result<DeviceObject> run(const DeviceSource &source) const;
+  unsigned threads;
+
+  Result<std::string> runNvcc(const DeviceSource &source) const;
+  Result<std::pair<std::string, std::string>> runPtxas(llvm::StringRef ptx) const;
   std::string keyOf(const DeviceSource &source) const;
+  std::string keyOf(llvm::StringRef ptx) const;
 };
 
 /// PTX texts as one: what is not a kernel is named apart, and line numbers are left out.

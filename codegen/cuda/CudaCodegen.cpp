@@ -22,6 +22,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Threading.h"
 
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -109,14 +110,14 @@ static mlir::LogicalResult report(mlir::Location loc, llvm::StringRef kernel,
 }
 
 /// Compiles all sources, several at a time.
-static void assembleUnits(std::vector<Unit> &units, const Assembler &assembler,
-                          const CudaCodegenOptions &options) {
+static void compileUnits(std::vector<Unit> &units, const Assembler &assembler,
+                         const CudaCodegenOptions &options) {
   std::mutex mutex;
   size_t done = 0;
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.threads));
   for (Unit &unit : units)
     pool.async([&] {
-      Result<DeviceObject> object = assembler.assemble(unit.source);
+      Result<DeviceObject> object = assembler.compile(unit.source);
       std::lock_guard lock(mutex);
       unit.object = std::move(object);
       if (options.progress)
@@ -125,28 +126,52 @@ static void assembleUnits(std::vector<Unit> &units, const Assembler &assembler,
   pool.wait();
 }
 
+/// Refuses what ptxas says of the kernels of `unit`.
+static mlir::LogicalResult checkUnit(const Unit &unit, const DeviceImage &image) {
+  llvm::StringRef serialised = serialisation(image.messages);
+  for (const std::string &symbol : (*unit.object)->kernels) {
+    if (serialised.contains("'" + symbol + "'"))
+      return report(unit.loc, unit.user,
+                    makeError(ErrorCode::PassFailed,
+                              "ptxas serialises the tensor core instructions: {}",
+                              serialised.str()));
+    auto facts = image.kernels.find(symbol);
+    if (facts != image.kernels.end() && facts->second.spillBytes && unit.source.refuseSpills)
+      return report(unit.loc, unit.user,
+                    makeError(ErrorCode::PassFailed, "kernel {} spills {} bytes of registers",
+                              symbol, facts->second.spillBytes));
+  }
+  return mlir::success();
+}
+
 /// One image of all `units`, and what ptxas said of each symbol.
-static mlir::LogicalResult linkUnits(mlir::Location loc, std::vector<Unit> &units,
-                                     const Assembler &assembler, const CudaTarget &target,
-                                     CudaImage &image, std::map<std::string, KernelFacts> &facts) {
+static mlir::LogicalResult assembleImage(mlir::Location loc, const std::vector<Unit> &units,
+                                         const Assembler &assembler, CudaImage &image,
+                                         std::map<std::string, KernelFacts> &facts) {
   llvm::SmallVector<const DeviceObject *> objects;
-  for (Unit &unit : units) {
+  llvm::StringSet<> symbols;
+  for (const Unit &unit : units) {
     if (!unit.object->ok())
       return report(unit.loc, unit.user, unit.object->status());
     const DeviceObject &object = **unit.object;
     objects.push_back(&object);
-    for (const auto &[symbol, fact] : object.kernels)
-      if (!facts.emplace(symbol, fact).second)
+    for (const std::string &symbol : object.kernels)
+      if (!symbols.insert(symbol).second)
         return mlir::emitError(unit.loc, "kernel '")
                << unit.user << "': two sources define the symbol '" << symbol << "'";
   }
   if (objects.empty())
     return mlir::success();
-  auto cubin = assembler.link(objects);
-  auto ptx = joinPtx(objects, target);
-  if (!cubin.ok() || !ptx.ok())
-    return mlir::emitError(loc) << (cubin.ok() ? ptx.status() : cubin.status()).what();
-  image = {std::move(*cubin), std::move(*ptx)};
+  auto made = assembler.assemble(objects);
+  if (!made.ok())
+    return mlir::emitError(loc) << made.status().what();
+  for (const Unit &unit : units)
+    if (mlir::failed(checkUnit(unit, *made)))
+      return mlir::failure();
+  if (llvm::StringRef line = serialisation(made->messages); !line.empty())
+    return mlir::emitError(loc, "ptxas serialises tensor core instructions: ") << line;
+  facts = std::move(made->kernels);
+  image = {std::move(made->cubin), std::move(made->ptx)};
   return mlir::success();
 }
 
@@ -183,9 +208,9 @@ static mlir::LogicalResult compileUtilities(mlir::Location loc, const Assembler 
   std::vector<Unit> units;
   units.push_back(
       {DeviceSource{utilityHeader.str(), "#include \"utility.cuh\"\n"}, loc, "utility", {}});
-  units.front().object = assembler.assemble(units.front().source);
+  units.front().object = assembler.compile(units.front().source);
   std::map<std::string, KernelFacts> facts;
-  if (mlir::failed(linkUnits(loc, units, assembler, target, module.utilityImage, facts)))
+  if (mlir::failed(assembleImage(loc, units, assembler, module.utilityImage, facts)))
     return mlir::failure();
   for (const auto &[symbol, fact] : facts) {
     CudaKernel kernel;
@@ -224,11 +249,11 @@ mlir::FailureOr<CudaModule> compileKernels(mlir::ModuleOp kernels, const CudaTar
     for (const DeviceSource &source : job.sources)
       if (known.emplace(source, units.size()).second)
         units.push_back({source, job.kernel.getLoc(), job.result.name, {}});
-  Assembler assembler(toolkit, target);
-  assembleUnits(units, assembler, options);
+  Assembler assembler(toolkit, target, options.threads);
+  compileUnits(units, assembler, options);
   CudaModule module;
   std::map<std::string, KernelFacts> facts;
-  if (mlir::failed(linkUnits(kernels.getLoc(), units, assembler, target, module.image, facts)))
+  if (mlir::failed(assembleImage(kernels.getLoc(), units, assembler, module.image, facts)))
     return mlir::failure();
   for (Job &job : jobs) {
     if (mlir::failed(completeLaunches(job.kernel.getLoc(), job.result, target, facts)))

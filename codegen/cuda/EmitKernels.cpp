@@ -73,9 +73,12 @@ struct EmitKernels : impl::EmitKernelsPassBase<EmitKernels> {
       return mlir::failure();
     if (made->plan) {
       kernel->setAttr("cuda.method", mlir::StringAttr::get(&getContext(), made->method));
-      if (folder.empty())
+      if (folder.empty() || made->plan->product)
         return mlir::success();
-      return write(kernel.getLoc(), name + ".cu", made->plan->source);
+      std::string text = "#include \"" + made->plan->header + "\"\n\n" + made->plan->source;
+      for (const std::string &source : made->plan->moreSources)
+        text += "\n" + source;
+      return write(kernel.getLoc(), name + ".cu", text);
     }
     annotate(made->code);
     if (folder.empty())

@@ -29,8 +29,7 @@ static std::pair<std::string, std::string> toolkitFolder() {
 Result<CudaToolkit> findCudaToolkit() {
   auto [folder, origin] = toolkitFolder();
   CudaToolkit toolkit;
-  for (auto [name, path] : {std::pair{"nvcc", &toolkit.nvcc}, std::pair{"ptxas", &toolkit.ptxas},
-                            std::pair{"nvlink", &toolkit.nvlink}}) {
+  for (auto [name, path] : {std::pair{"nvcc", &toolkit.nvcc}, std::pair{"ptxas", &toolkit.ptxas}}) {
     *path = folder + "/bin/" + name;
     if (!llvm::sys::fs::can_execute(*path))
       return makeError(ErrorCode::ToolMissing, "the CUDA toolkit is not installed: there is no {}",

@@ -14,8 +14,8 @@
 namespace levin::cuda {
 
 struct CudaToolkit {
-  std::string nvcc, ptxas, nvlink; // paths
-  std::string version;             // what ptxas says of itself
+  std::string nvcc, ptxas; // paths
+  std::string version;     // what ptxas says of itself
 };
 
 /// The toolkit in the folder that LEVIN_CUDA or else CUDA_HOME names; without them that of the

@@ -51,7 +51,6 @@ protected:
     folder.emplace(std::move(*made));
     fs::create_directory(folder->file("bin"));
     program("nvcc", "echo .version 8.0 > \"$output\"");
-    program("nvlink", "exit 1");
   }
 
   /// A program that runs `body` with the path after -o in $output.
@@ -91,7 +90,10 @@ ptxas info    : Function properties for second
     16 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads
 ptxas info    : Used 255 registers, used 0 barriers)";
 
-const DeviceSource ptxSource{{}, ".version 8.0\n", /*isPtx=*/true, /*refuseSpills=*/true};
+const DeviceSource ptxSource{{},
+                             ".version 8.0\n.visible .entry f(\n)\n{\n\tret;\n}\n",
+                             /*isPtx=*/true,
+                             /*refuseSpills=*/true};
 
 TEST(CudaFacts, AreReadKernelByKernel) {
   auto kernels = parseFacts(cleanMessages);
@@ -109,31 +111,12 @@ TEST(CudaToolkitSearch, SaysWhatIsMissing) { // LV2011
   EXPECT_NE(found.status().text().find("LEVIN_CUDA"), std::string::npos);
 }
 
-TEST_F(FakeToolkit, RefusesSpills) {
-  ptxas(cleanMessages);
-  Variable cache("LEVIN_CACHE", "off");
-  CudaToolkit programs = toolkit();
-  Assembler assembler(programs, cudaTargets().back());
-  auto object = assembler.assemble(ptxSource);
-  ASSERT_FALSE(object.ok());
-  EXPECT_EQ(object.status().what(), "kernel second spills 20 bytes of registers");
-  DeviceSource allowed = ptxSource;
-  allowed.refuseSpills = false;
-  EXPECT_TRUE(assembler.assemble(allowed).ok());
-}
-
-TEST_F(FakeToolkit, RefusesSerialisedTensorCores) {
-  ptxas("ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async instructions are "
-        "serialized due to a call in function 'f'");
-  Variable cache("LEVIN_CACHE", folder->file("cache"));
-  CudaToolkit programs = toolkit();
-  Assembler assembler(programs, cudaTargets().back());
-  for (int i = 0; i < 2; ++i) {
-    auto object = assembler.assemble(ptxSource);
-    ASSERT_FALSE(object.ok());
-    EXPECT_NE(object.status().what().find("(C7510)"), std::string::npos);
-  }
-  EXPECT_EQ(assembler.cacheHits(), 0u);
+TEST(CudaFacts, TellOfWaitingTensorCores) {
+  EXPECT_TRUE(serialisation(cleanMessages).empty());
+  constexpr const char *line =
+      "ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async "
+      "instructions are serialized due to a call in function 'f'";
+  EXPECT_EQ(serialisation(std::string(cleanMessages) + "\n" + line + "\n"), line);
 }
 
 TEST_F(FakeToolkit, KeepsResultsAndSurvivesDamage) {
@@ -143,7 +126,10 @@ TEST_F(FakeToolkit, KeepsResultsAndSurvivesDamage) {
   Variable cache("LEVIN_CACHE", kept);
   CudaToolkit programs = toolkit();
   Assembler assembler(programs, cudaTargets().back());
-  auto first = assembler.assemble(ptxSource), second = assembler.assemble(ptxSource);
+  auto object = assembler.compile(ptxSource);
+  ASSERT_TRUE(object.ok());
+  EXPECT_EQ(object->kernels, std::vector<std::string>{"f"});
+  auto first = assembler.assemble({&*object}), second = assembler.assemble({&*object});
   ASSERT_TRUE(first.ok() && second.ok());
   EXPECT_EQ(runs(), 1u);
   EXPECT_EQ(assembler.cacheHits(), 1u);
@@ -153,12 +139,12 @@ TEST_F(FakeToolkit, KeepsResultsAndSurvivesDamage) {
   // What is cut off is not there.
   for (const auto &entry : fs::directory_iterator(kept))
     fs::resize_file(entry.path(), fs::file_size(entry.path()) - 1);
-  EXPECT_TRUE(assembler.assemble(ptxSource).ok());
+  EXPECT_TRUE(assembler.assemble({&*object}).ok());
   EXPECT_EQ(runs(), 2u);
-  // Another source is another result.
-  DeviceSource other = ptxSource;
-  other.text += "// other\n";
-  EXPECT_TRUE(assembler.assemble(other).ok());
+  // Another text is another result.
+  DeviceObject other = *object;
+  other.ptx += ".visible .entry g(\n)\n{\n}\n";
+  EXPECT_TRUE(assembler.assemble({&other}).ok());
   EXPECT_EQ(runs(), 3u);
 }
 
@@ -167,11 +153,13 @@ TEST_F(FakeToolkit, ShowsWhatAProgramSays) {
   Variable cache("LEVIN_CACHE", "off");
   CudaToolkit programs = toolkit();
   Assembler assembler(programs, cudaTargets().back());
-  auto object = assembler.assemble(ptxSource);
-  ASSERT_FALSE(object.ok());
-  EXPECT_NE(object.status().what().find("unresolved extern"), std::string::npos);
+  auto object = assembler.compile(ptxSource);
+  ASSERT_TRUE(object.ok());
+  auto image = assembler.assemble({&*object});
+  ASSERT_FALSE(image.ok());
+  EXPECT_NE(image.status().what().find("unresolved extern"), std::string::npos);
   DeviceSource absent{"absent.cuh", "", false, true};
-  EXPECT_NE(assembler.assemble(absent).status().what().find("absent.cuh"), std::string::npos);
+  EXPECT_NE(assembler.compile(absent).status().what().find("absent.cuh"), std::string::npos);
 }
 
 TEST(JoinedPtx, NamesApartWhatIsNoKernel) {
@@ -206,6 +194,63 @@ TEST(EmbeddedHeaders, BringWhatTheyInclude) {
   EXPECT_TRUE(headersFor("../gemm.cuh").empty());
 }
 
+// --- kernels -------------------------------------------------------------------------------------
+
+static mlir::DialectRegistry allDialects() {
+  mlir::DialectRegistry registry;
+  mlir::registerAllDialects(registry);
+  mlir::registerAllExtensions(registry);
+  mlir::registerAllToLLVMIRTranslations(registry);
+  levin::registerLevinDialects(registry);
+  registerCudaCodegen(registry);
+  return registry;
+}
+
+/// What compileKernels() says of a norm, by programs that are stand-ins.
+static std::string refusalOf(const CudaToolkit &programs) {
+  mlir::MLIRContext context(allDialects());
+  std::string said;
+  mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
+    said += diagnostic.str();
+    return mlir::success();
+  });
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(R"(
+    func.func @norm(%x: tensor<33x192xf32>, %w: tensor<192xf32>) -> tensor<33x192xf32> {
+      %0 = nn.rms_norm %x, %w {eps = 1.0e-5 : f64} : tensor<33x192xf32>, tensor<192xf32>
+      return %0 : tensor<33x192xf32>
+    })",
+                                                        &context);
+  EXPECT_TRUE(module);
+  EXPECT_TRUE(mlir::failed(compileKernels(*module, cudaTargets().back(), programs)));
+  return said;
+}
+
+TEST_F(FakeToolkit, RefusesSpills) {
+  ptxas("ptxas info    : Compiling entry function 'k_norm' for 'sm_90a'\n"
+        "    8 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads\n"
+        "ptxas info    : Used 255 registers");
+  Variable cache("LEVIN_CACHE", "off");
+  EXPECT_EQ(refusalOf(toolkit()), "kernel 'norm': kernel k_norm spills 20 bytes of registers");
+}
+
+TEST_F(FakeToolkit, RefusesSerialisedTensorCores) {
+  std::string line = "ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async "
+                     "instructions are serialized due to a call in the function 'k_norm'";
+  ptxas(line);
+  Variable cache("LEVIN_CACHE", folder->file("cache"));
+  for (int i = 0; i < 2; ++i) // the second time from the cache
+    EXPECT_EQ(refusalOf(toolkit()),
+              "kernel 'norm': ptxas serialises the tensor core instructions: " + line);
+  EXPECT_EQ(runs(), 1u);
+}
+
+TEST_F(FakeToolkit, RefusesAKernelThatIsNotThere) {
+  ptxas("ptxas info    : Compiling entry function 'other' for 'sm_90a'\n"
+        "ptxas info    : Used 12 registers");
+  Variable cache("LEVIN_CACHE", "off");
+  EXPECT_EQ(refusalOf(toolkit()), "kernel 'norm': its source has no kernel 'k_norm'");
+}
+
 // --- with the toolkit ----------------------------------------------------------------------------
 
 /// Compiles a module with the real programs, without results from before.
@@ -216,13 +261,7 @@ protected:
     if (!found.ok())
       GTEST_SKIP() << "the CUDA toolkit is not installed";
     programs = std::move(*found);
-    mlir::DialectRegistry registry;
-    mlir::registerAllDialects(registry);
-    mlir::registerAllExtensions(registry);
-    mlir::registerAllToLLVMIRTranslations(registry);
-    levin::registerLevinDialects(registry);
-    registerCudaCodegen(registry);
-    context.appendDialectRegistry(registry);
+    context.appendDialectRegistry(allDialects());
     context.loadAllAvailableDialects();
   }
   mlir::FailureOr<CudaModule> compile(const char *ir) {
@@ -274,11 +313,9 @@ TEST_F(RealToolkit, AssemblesTheJoinedPtx) {
   DeviceSource two = one;
   two.text = "#include \"sm90.cuh\"\n__device__ float table[8];\n"
              "extern \"C\" __global__ void two(float *x) { x[1] = table[threadIdx.x]; }\n";
-  auto first = assembler.assemble(one), second = assembler.assemble(two);
+  auto first = assembler.compile(one), second = assembler.compile(two);
   ASSERT_TRUE(first.ok() && second.ok());
-  auto joined = joinPtx({&*first, &*second}, cudaTargets().back());
-  ASSERT_TRUE(joined.ok());
-  auto whole = assembler.assemble(DeviceSource{{}, *joined, /*isPtx=*/true, true});
+  auto whole = assembler.assemble({&*first, &*second});
   ASSERT_TRUE(whole.ok()) << whole.status().text();
   EXPECT_TRUE(whole->kernels.count("one") && whole->kernels.count("two"));
 }
@@ -296,9 +333,11 @@ TEST_F(RealToolkit, FindsARealSpill) {
                       "  for (int i = 0; i < 96; ++i) x[v[(i + 1) % 96] > 0 ? i : i * 3] = v[i];\n"
                       "}\n",
                       false, true};
-  auto object = assembler.assemble(source);
-  ASSERT_FALSE(object.ok());
-  EXPECT_NE(object.status().what().find("kernel spill spills"), std::string::npos);
+  auto object = assembler.compile(source);
+  ASSERT_TRUE(object.ok()) << object.status().text();
+  auto image = assembler.assemble({&*object});
+  ASSERT_TRUE(image.ok()) << image.status().text();
+  EXPECT_GT(image->kernels["spill"].spillBytes, 0u);
 }
 
 } // namespace
