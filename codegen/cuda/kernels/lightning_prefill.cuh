@@ -348,7 +348,9 @@ private:
 } // namespace lightning
 
 /// Grid: a multiple of D / 64 CTAs of 384 threads, `LightningPrefillShape<D>::bytes()` of dynamic
-/// shared memory.  Boxes of every map are 64 by 64 elements with 128-byte swizzle.  With Multicast,
+/// shared memory, and 128 registers a thread: __launch_bounds__(512, 1).  A quarter of a
+/// multiprocessor's registers is left to the kernel beside this one.
+///  Boxes of every map are 64 by 64 elements with 128-byte swizzle.  With Multicast,
 /// clusters of 2: the halves of a head, which read q and k once.
 template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = D == 128,
           int Parts = 1>
@@ -369,7 +371,7 @@ __device__ __forceinline__ void lightningPrefill(const CUtensorMap *q, const CUt
     if (warp == 0 && sm90::electOne())
       prefill.produce(q, k, v);
   } else if (warp < 8) {
-    sm90::moreRegisters<240>();
+    sm90::fewerRegisters<120>();
     prefill.makeScores();
   } else {
     sm90::moreRegisters<240>();

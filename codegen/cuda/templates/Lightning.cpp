@@ -41,11 +41,12 @@ struct LightningGroup {
   DType input = DType::Invalid, result = DType::Invalid;
 
   bool decodes() const { return size % 32 == 0; }
-  /// Of the state, that a CTA of decode has: wide ones are read fastest.
-  int64_t decodeColumns() const {
+  /// Of the state, that a CTA of decode has: wide ones are read fastest.  Beside prefill it must do
+  /// with a quarter of the registers.
+  int64_t decodeColumns(bool concurrent) const {
     int64_t columns = 128;
     auto tooWide = [&] {
-      return size % columns != 0 || size * columns > 16384 ||
+      return size % columns != 0 || size * columns > (concurrent ? 8192 : 16384) ||
              sequences * heads * (size / columns) < busyBlocks;
     };
     while (columns > 32 && tooWide())
@@ -166,7 +167,7 @@ private:
                     llvm::ArrayRef<const char *> maps, const std::string &scalars,
                     const std::string &body);
   artifact::TensorMap map(unsigned binding, int64_t columns) const;
-  DeviceLaunch &addDecode(int64_t longest);
+  void addDecode(int64_t longest, bool concurrent);
   void addPlain(int64_t shortest);
   void addPrefill(int64_t shortest);
   void persist(DeviceLaunch &launch) const;
@@ -249,10 +250,10 @@ artifact::TensorMap PlanBuilder::map(unsigned binding, int64_t columns) const {
   return map;
 }
 
-DeviceLaunch &PlanBuilder::addDecode(int64_t longest) {
-  int64_t columns = g.decodeColumns();
+void PlanBuilder::addDecode(int64_t longest, bool concurrent) {
+  int64_t columns = g.decodeColumns(concurrent);
   uint32_t threads = static_cast<uint32_t>(g.size * columns / 32);
-  DeviceLaunch &launch = add("decode", std::to_string(threads), {},
+  DeviceLaunch &launch = add("decode", llvm::formatv("{0}, {1}", threads, 1024 / threads).str(), {},
                              "int64_t tokens, int64_t slotCount, int64_t longest",
                              arguments() + llvm::formatv("  levin::kernels::lightningDecode<{0}, "
                                                          "{1}>(arguments, longest);\n",
@@ -261,7 +262,8 @@ DeviceLaunch &PlanBuilder::addDecode(int64_t longest) {
   launch.grid = {uint32_t(g.size / columns), uint32_t(g.heads), uint32_t(g.sequences)};
   launch.block = {threads, 1, 1};
   launch.scalars = {g.tokens, g.slotCount, longest};
-  return launch;
+  launch.concurrent = concurrent;
+  launch.programmatic = !concurrent;
 }
 void PlanBuilder::addPlain(int64_t shortest) {
   int64_t warps = g.size <= 8 ? 1 : g.size <= 16 ? 2 : 4; // as LightningPlainShape
@@ -318,7 +320,7 @@ void PlanBuilder::addPrefill(int64_t shortest) {
   const uint32_t bytes =
       1024 + (stages * (2 * halves + 1) + 6) * tile + (2 * stages + 4) * 8 + 16 + 16;
   DeviceLaunch &launch =
-      add("prefill", "384, 1", {"q", "k", "v", "output"}, scalars,
+      add("prefill", "512, 1", {"q", "k", "v", "output"}, scalars,
           body("LightningPrefillShape", bytes, call("lightningPrefill", "&q, &k, &v, &output")));
   launch.tensorMaps = {mapOf(g.q), mapOf(g.k), mapOf(g.v), map(g.output, g.heads * g.size)};
   launch.cluster = {halves, 1, 1}; // they share q and k
@@ -331,7 +333,7 @@ void PlanBuilder::addPrefill(int64_t shortest) {
 KernelPlan PlanBuilder::build() {
   plan.header = "lightning.cuh";
   if (g.tokens <= g.sequences && g.decodes()) {
-    addDecode(anyLength).programmatic = true; // longer ones are right, if slow
+    addDecode(anyLength, false); // longer ones are right, if slow
   } else if (g.prefills() && g.sequences == 1) {
     addPrefill(1);
   } else if (g.decodes()) {
@@ -339,7 +341,7 @@ KernelPlan PlanBuilder::build() {
       addPrefill(2);
     else
       addPlain(2);
-    addDecode(1).concurrent = true;
+    addDecode(1, true);
   } else {
     addPlain(1);
   }

@@ -54,7 +54,8 @@ __global__ void lightningReferenceKernel(LightningArguments<In, double> argument
 }
 
 template <int D, int Columns, typename In, typename Out>
-__global__ void __launch_bounds__(kernels::LightningDecodeShape<D, Columns>::threads)
+__global__ void __launch_bounds__(kernels::LightningDecodeShape<D, Columns>::threads,
+                                  1024 / kernels::LightningDecodeShape<D, Columns>::threads)
     lightningDecodeKernel(LightningArguments<In, Out> arguments, int64_t longest) {
   kernels::lightningDecode<D, Columns>(arguments, longest);
 }
@@ -83,7 +84,7 @@ void launchPlain(const LightningArguments<In, Out> &arguments, int sequences, in
 }
 
 template <int D, int Stages, bool Multicast, int Parts>
-__global__ void __launch_bounds__(384, 1) __cluster_dims__(Multicast ? 2 : 1, 1, 1)
+__global__ void __launch_bounds__(512, 1) __cluster_dims__(Multicast ? 2 : 1, 1, 1)
     lightningPrefillKernel(const __grid_constant__ CUtensorMap joint,
                            const __grid_constant__ CUtensorMap output,
                            const __grid_constant__ kernels::LightningPrefillArguments arguments) {

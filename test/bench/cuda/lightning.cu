@@ -247,7 +247,7 @@ static void timeMixed(int sequences) {
           if (kind != 0)
             launchPrefill<d, 3, true>(arguments, batch.sequences, 2, stream);
           if (kind != 1)
-            launchDecode<d, d>(arguments, batch.sequences, 1, kind == 2 ? side : stream);
+            launchDecode<d, 64>(arguments, batch.sequences, 1, kind == 2 ? side : stream);
           if (kind == 2) {
             CHECK_CUDA(cudaEventRecord(join, side));
             CHECK_CUDA(cudaStreamWaitEvent(stream, join));
