@@ -125,7 +125,7 @@ Status ManifestBuilder::addWeightFiles(const std::vector<uint32_t> &used) {
   for (uint32_t file : used) {
     const std::string &name = input.weights->files[file];
     LEVIN_ASSIGN_OR_RETURN(FileDigest digest,
-                           digestFile(input.weights->folder + "/" + name, [&](uint64_t bytes) {
+                           digestFile(input.weights->pathOf(file), [&](uint64_t bytes) {
                              done += bytes;
                              if (progress)
                                progress(done, total);
@@ -273,9 +273,14 @@ void ManifestBuilder::addModel() {
     auto attribute = module->getAttrOfType<mlir::IntegerAttr>(name);
     return attribute ? static_cast<uint64_t>(attribute.getInt()) : 0;
   };
-  for (auto parameter : module.getOps<nn::ParameterOp>())
-    model.parameters +=
-        static_cast<uint64_t>(llvm::cast<mlir::ShapedType>(parameter.getType()).getNumElements());
+  for (auto parameter : module.getOps<nn::ParameterOp>()) {
+    if (parameter->hasAttr("nn.scales"))
+      continue;
+    mlir::Type type = parameter.getType(); // or what it was before it was quantised
+    if (auto source = parameter->getAttrOfType<mlir::DictionaryAttr>("nn.source"))
+      type = source.getAs<mlir::TypeAttr>("type").getValue();
+    model.parameters += static_cast<uint64_t>(llvm::cast<mlir::ShapedType>(type).getNumElements());
+  }
   model.layers = integer("nn.layers");
   if (auto family = module->getAttrOfType<mlir::StringAttr>("nn.family"))
     model.family = family.str();

@@ -24,6 +24,12 @@ struct WeightIndex {
   std::vector<std::string> files; // names within the folder, sorted
   std::vector<uint64_t> sizes;    // bytes of each file
   std::map<std::string, WeightTensor> tensors;
+  std::map<uint32_t, std::string> elsewhere; // paths of files that lie in no such folder
+
+  std::string pathOf(uint32_t file) const {
+    auto other = elsewhere.find(file);
+    return other == elsewhere.end() ? folder + "/" + files[file] : other->second;
+  }
 };
 
 struct FileDigest {

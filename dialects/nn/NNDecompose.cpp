@@ -22,6 +22,50 @@ static Value emptyLike(DecomposeBuilder &b, Value value) {
   return b.empty(typeOf(value).getShape(), typeOf(value).getElementType());
 }
 
+//===-- parameters -----------------------------------------------------------===//
+
+/// The integer that `byte` (i8, or ui8 of two) holds for the column `column`, as float32.
+static Value widenInteger(DecomposeBuilder &b, Value byte, Value column) {
+  Value number;
+  if (byte.getType().isUnsignedInteger()) {
+    Value bits = UnrealizedConversionCastOp::create(b, TypeRange{b.getI8Type()}, ValueRange{byte})
+                     .getResult(0);
+    Value odd = arith::RemUIOp::create(b, column, b.index(2));
+    Value shift = arith::IndexCastOp::create(b, b.getI32Type(), b.mul(odd, b.index(4)));
+    Value half = arith::ShRUIOp::create(
+        b, arith::ExtUIOp::create(b, b.getI32Type(), bits).getResult(), shift);
+    half = arith::AndIOp::create(b, half, b.i32(15));
+    number = b.sub(arith::XOrIOp::create(b, half, b.i32(8)), b.i32(8));
+  } else {
+    number = arith::ExtSIOp::create(b, b.getI32Type(), byte);
+  }
+  return arith::SIToFPOp::create(b, b.getF32Type(), number);
+}
+
+FailureOr<Values> DequantizeOp::decompose(OpBuilder &builder) {
+  DecomposeBuilder b(builder, *this);
+  RankedTensorType type = typeOf(getOutput());
+  unsigned rank = static_cast<unsigned>(type.getRank());
+  bool isPacked = typeOf(getQ()).getElementType().isUnsignedInteger();
+  Value init = b.empty(type.getShape(), type.getElementType());
+  return Values{b.elementwise(ValueRange{}, init, [&](ValueRange) {
+    Values place;
+    for (unsigned d = 0; d < rank; ++d)
+      place.push_back(linalg::IndexOp::create(b, d));
+    Value column = place.back();
+    auto at = [&](Value last) {
+      Values result(place);
+      result.back() = last;
+      return result;
+    };
+    Value byte = isPacked ? arith::DivUIOp::create(b, column, b.index(2)).getResult() : column;
+    Value group = arith::DivUIOp::create(b, column, b.index(static_cast<int64_t>(getGroup())));
+    Value integer =
+        widenInteger(b, tensor::ExtractOp::create(b, getQ(), at(byte)).getResult(), column);
+    return b.mul(b.read(getScales(), at(group)), integer);
+  })};
+}
+
 //===-- rows -----------------------------------------------------------------===//
 
 /// `result[t, c] = table[rows[t], c]`, row 0 for what is no row of the table.

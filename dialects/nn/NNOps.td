@@ -72,6 +72,37 @@ def NN_UseOp : NN_Op<"use", [
   let assemblyFormat = "$parameter attr-dict `:` type($value)";
 }
 
+def NN_DequantizeOp : NN_LayerOp<"dequantize"> {
+  let summary = "Widens the integers of a quantised matrix, each group of columns by its scale.";
+  let description = [{
+    `output[.., n, k] = scales[.., n, k / group] q[.., n, k]` with signed integers q:
+    elements of i8, or of 4 bits, two to each ui8, that of the even column in the
+    low half (8 to 15 stand for -8 to -1).  A kernel that gets a quantised weight
+    begins with it, so that what the kernel means does not depend on the storage.
+
+    Constraints:
+      * (C1) `group` is at least 1 and divides the columns of `output`.
+      * (C2) `q` has the shape of `output`; in ui8 it has half of its columns.
+      * (C3) `scales` has the shape of `output` with one column for each group.
+
+    ```mlir
+    func.func @f(%q: tensor<16x128xui8>, %s: tensor<16x2xbf16>) -> tensor<16x256xf32> {
+      %w = nn.dequantize %q, %s {group = 128 : i64} : tensor<16x128xui8>, tensor<16x2xbf16> -> tensor<16x256xf32>
+      return %w : tensor<16x256xf32>
+    }
+    ```
+  }];
+  let arguments = (ins
+    Arg<RankedTensorOf<[I8, UI8]>, "[.., n, k], or [.., n, k / 2] of pairs">:$q,
+    Arg<RankedTensorOf<[F32, BF16, F16]>, "[.., n, k / group]">:$scales,
+    I64Attr:$group);
+  let results = (outs Res<RankedTensorOf<[F32, BF16, F16]>, "[.., n, k]">:$output);
+  let assemblyFormat = [{
+    $q `,` $scales attr-dict `:` type($q) `,` type($scales) `->` type($output)
+  }];
+  let hasVerifier = 1;
+}
+
 //===-- rows ---------------------------------------------------------------===//
 
 def NN_EmbedOp : NN_LayerOp<"embed"> {

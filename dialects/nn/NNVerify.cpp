@@ -7,6 +7,42 @@ using namespace mlir;
 
 namespace levin::nn {
 
+//===-- parameters ---------------------------------------------------------===//
+
+/// Whether `shape` may be the shape of `type`.
+static bool mayHaveShape(RankedTensorType type, ArrayRef<int64_t> shape) {
+  return type.getRank() == static_cast<int64_t>(shape.size()) &&
+         llvm::all_of(llvm::zip_equal(type.getShape(), shape),
+                      [](auto pair) { return mayAgree(std::get<0>(pair), std::get<1>(pair)); });
+}
+
+LogicalResult DequantizeOp::verify() {
+  auto output = cast<RankedTensorType>(getOutput().getType());
+  auto q = cast<RankedTensorType>(getQ().getType());
+  auto scales = cast<RankedTensorType>(getScales().getType());
+  auto group = static_cast<int64_t>(getGroup());
+  int64_t columns = output.getRank() ? output.getShape().back() : 0;
+  bool isStatic = !ShapedType::isDynamic(columns);
+  if (group < 1 || output.getRank() == 0 || (isStatic && columns % group != 0)) // (C1)
+    return emitOpError("has group ")
+           << group << ", expected a divisor of the columns of " << output << " (C1)";
+  auto withColumns = [&](int64_t divisor) {
+    SmallVector<int64_t> shape(output.getShape());
+    if (isStatic)
+      shape.back() = columns / divisor;
+    return shape;
+  };
+  bool isPacked = q.getElementType().isUnsignedInteger();
+  if (!mayHaveShape(q, withColumns(isPacked ? 2 : 1)) ||
+      (isPacked && isStatic && columns % 2 != 0)) // (C2)
+    return emitOpError("widens ") << q << " to " << output << ", expected "
+                                  << (isPacked ? "half of its columns" : "its shape") << " (C2)";
+  if (!mayHaveShape(scales, withColumns(group))) // (C3)
+    return emitOpError("has scales ")
+           << scales << ", expected one for each " << group << " columns of " << output << " (C3)";
+  return success();
+}
+
 //===-- rows ---------------------------------------------------------------===//
 
 LogicalResult EmbedOp::verify() {
@@ -141,12 +177,6 @@ template <typename Op> static LogicalResult verifyHeadsOutput(Op op) {
            << op.getOutput().getType() << ", expected " << extentText(extentOf(op.getQ(), 0))
            << " rows of " << extentText(columns) << " columns (C2)";
   return success();
-}
-
-/// Whether `shape` may be the shape of `type`.
-static bool mayHaveShape(RankedTensorType type, ArrayRef<int64_t> shape) {
-  return llvm::all_of(llvm::zip_equal(type.getShape(), shape),
-                      [](auto pair) { return mayAgree(std::get<0>(pair), std::get<1>(pair)); });
 }
 
 LogicalResult LightningAttentionOp::verify() {

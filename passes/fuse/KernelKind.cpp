@@ -92,7 +92,8 @@ bool isRepeated(mlir::Operation *op) {
     if (user->hasTrait<mlir::OpTrait::IsTerminator>() && user->getBlock() == op->getBlock())
       return false;
   if (op->hasTrait<mlir::OpTrait::ConstantLike>() ||
-      llvm::isa<mlir::tensor::EmptyOp, mlir::tensor::SplatOp, mlir::linalg::FillOp>(op))
+      llvm::isa<mlir::tensor::EmptyOp, mlir::tensor::SplatOp, mlir::linalg::FillOp,
+                nn::DequantizeOp>(op))
     return true;
   return op->getNumRegions() == 0 &&
          llvm::none_of(op->getResultTypes(), llvm::IsaPred<mlir::ShapedType>);

@@ -37,8 +37,8 @@ std::optional<KernelKind> markedKind(mlir::Operation *op);
 /// The group that `levin-fuse-group` gave `op`, if any.
 std::optional<int64_t> groupOf(mlir::Operation *op);
 
-/// Whether `op` is repeated in every kernel that needs it: constants, fills and scalars, unless
-/// the function returns them.
+/// Whether `op` is repeated in every kernel that needs it: constants, fills, scalars and the
+/// widening of quantised weights, unless the function returns them.
 bool isRepeated(mlir::Operation *op);
 
 /// Whether `op` stays in the function: parameters, their packing, and the return.

@@ -21,8 +21,8 @@ def FuseMatchPass : Pass<"levin-fuse-match", "::mlir::ModuleOp"> {
     | `route`, `combine` | `moe.route`, `moe.combine` |
     | `other` | everything else |
 
-    Constants, fills and scalars get no kind: they are repeated in every kernel
-    that needs them.  From
+    Constants, fills, scalars and `nn.dequantize` get no kind: they are repeated in
+    every kernel that needs them.  From
 
     ```mlir
     func.func @f(%x: tensor<4x8xf32>) -> tensor<4x8xf32> {

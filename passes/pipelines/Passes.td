@@ -233,6 +233,55 @@ def NormalisePass : Pass<"levin-normalise", "::mlir::ModuleOp"> {
     "::levin::moe::MoeDialect"];
 }
 
+def QuantisePass : Pass<"levin-quantise", "::mlir::ModuleOp"> {
+  let summary = "Stores matrices as small integers with a scale for each group of columns.";
+  let description = [{
+    A matrix that is made from a checkpoint and read by `moe.grouped_linear` only
+    (an expert's), or by `nn.linear` only, becomes two parameters, integers and
+    bfloat16 scales, which `nn.dequantize` joins.  Matrices whose results are
+    logits or are routed by, and those that `nn.embed` reads too, stay.  Where the
+    group does not divide the columns it is halved until it does, down to 16;
+    below, the matrix stays, which a remark says.
+
+    What the matrix was made of becomes its attribute `nn.source`;
+    `levin-compile` reads it there, computes the tensors `quantised.NAME` and
+    `quantised.NAME.scales` and writes them to a file of their own.  With
+    `linear-bits=8 linear-group=4` from
+
+    ```mlir
+    nn.parameter @w : tensor<16x8xbf16> = concat [<"w">]
+    func.func @f(%x: tensor<4x8xf32>) -> tensor<4x16xf32> {
+      %w = nn.use @w : tensor<16x8xbf16>
+      %y = nn.linear %x, %w : tensor<4x8xf32>, tensor<16x8xbf16>
+      return %y : tensor<4x16xf32>
+    }
+    ```
+
+    it makes
+
+    ```mlir
+    nn.parameter @w : tensor<16x8xi8> = concat [<"quantised.w">]
+        {nn.source = {group = 4 : i64, pieces = [#nn.piece<"w">], type = tensor<16x8xbf16>}}
+    nn.parameter @w.scales : tensor<16x2xbf16> = concat [<"quantised.w.scales">] {nn.scales}
+    func.func @f(%x: tensor<4x8xf32>) -> tensor<4x16xf32> {
+      %q = nn.use @w : tensor<16x8xi8>
+      %s = nn.use @w.scales : tensor<16x2xbf16>
+      %w = nn.dequantize %q, %s {group = 4 : i64} : tensor<16x8xi8>, tensor<16x2xbf16> -> tensor<16x8xf32>
+      %y = nn.linear %x, %w : tensor<4x8xf32>, tensor<16x8xf32>
+      return %y : tensor<4x16xf32>
+    }
+    ```
+
+    Example: `test/passes/pipelines/quantise.mlir`.
+  }];
+  let options = [
+    Option<"expertBits", "expert-bits", "int64_t", "0", "Of matrices of experts: 8, 4, or 0 to keep them.">,
+    Option<"expertGroup", "expert-group", "int64_t", "128", "Columns that share a scale.">,
+    Option<"linearBits", "linear-bits", "int64_t", "0", "Of other matrices: 8, 4, or 0 to keep them.">,
+    Option<"linearGroup", "linear-group", "int64_t", "128", "Columns that share a scale.">
+  ];
+}
+
 def VerifyStaticPass : Pass<"levin-verify-static", "::mlir::ModuleOp"> {
   let summary = "Refuses what must be gone once functions are specialised.";
   let description = [{

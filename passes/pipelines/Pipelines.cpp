@@ -39,6 +39,9 @@ void buildSpecialise(OpPassManager &pm, const TargetOptions &options) {
     pm.addPass(createPageCachesPass({pageTokens, options.pages, options.caches}));
   pm.addPass(createCastWeightsPass({options.dtype}));
   pm.addPass(createNormalisePass());
+  if (options.experts.bits || options.attention.bits)
+    pm.addPass(createQuantisePass({options.experts.bits, options.experts.group,
+                                   options.attention.bits, options.attention.group}));
   pm.addPass(mlir::createCanonicalizerPass());
   pm.addPass(mlir::createCSEPass());
 }
@@ -97,7 +100,7 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
                         llvm::cl::init(0)};
 
   TargetOptions get(Target target) const {
-    TargetOptions options{target, {}, slots, blocks, dtype, activations, caches, pages};
+    TargetOptions options{target, {}, slots, blocks, dtype, activations, caches, pages, {}, {}};
     for (size_t i = 0; i < tokens.size(); ++i)
       options.buckets.push_back(
           {tokens[i], i < sequences.size() ? sequences[i] : 1, i < rows.size() ? rows[i] : 1});

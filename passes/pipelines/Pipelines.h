@@ -23,6 +23,11 @@ enum class Target { Host, Cuda };
 /// What a target needs of the bytes of a program.
 int64_t memoryAlignmentOf(Target target);
 
+/// How matrices are stored: in how many bits (0: as they are), and how many columns share a scale.
+struct Quantisation {
+  int64_t bits = 0, group = 128;
+};
+
 /// What a model is compiled for.
 struct TargetOptions {
   Target target = Target::Host;
@@ -33,6 +38,7 @@ struct TargetOptions {
   std::string activations = "f32"; // of values between kernels: f32, bf16
   std::string caches;              // of keys and values, in pages: f32, bf16, f8; else not in pages
   int64_t pages = 0;               // that all sequences share; 0: as many as all slots may fill
+  Quantisation experts, attention; // matrices of experts, and of the other layers
 };
 
 /// Tokens in one page of a cache.

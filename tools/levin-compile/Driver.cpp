@@ -18,6 +18,7 @@
 #include "tools/levin-compile/Input.h"
 #include "tools/levin-compile/PassRunner.h"
 #include "tools/levin-compile/PlanReport.h"
+#include "tools/levin-compile/Quantise.h"
 #include "tools/levin-compile/WeightFiles.h"
 #include "tools/levin-compile/WeightsLink.h"
 #include "tools/levin-opt/PluginLoader.h"
@@ -51,6 +52,7 @@ private:
   Status lower();
   Status plan();
   Status readWeights();
+  Status quantise();
   Status generateCode();
   Status generateHost(mlir::ModuleOp kernels);
   Status generateCuda(mlir::ModuleOp kernels);
@@ -114,6 +116,7 @@ Status Driver::import() {
 Status Driver::chooseExtents() {
   extents = stateExtentsOf(*input.module);
   chooseTypes(options, host);
+  LEVIN_RETURN_IF_ERROR(parseQuantisation(options.quantise, host));
   host.slots = static_cast<int64_t>(options.slots);
   if (extents.fixedSlots)
     host.slots = *extents.fixedSlots;
@@ -247,7 +250,23 @@ Status Driver::plan() {
 // Before any code is made, so that absent weights are told at once.
 Status Driver::readWeights() {
   LEVIN_ASSIGN_OR_RETURN(weights, readWeightIndex(input.weightFolder, input.weightFiles));
+  if (host.experts.bits || host.attention.bits)
+    LEVIN_RETURN_IF_ERROR(quantise());
   return artifact::weightFileBytes(*input.module, weights).takeStatus();
+}
+
+Status Driver::quantise() {
+  progress.begin("quantise");
+  LEVIN_ASSIGN_OR_RETURN(std::vector<QuantisedKind> kinds,
+                         quantiseWeights(*input.module, weights, quantisedFileOf(outputPath()),
+                                         [&](uint64_t done, uint64_t) { progress.update(done); }));
+  uint64_t matrices = 0;
+  for (const QuantisedKind &kind : kinds)
+    matrices += kind.matrices;
+  progress.end(fmt::format("{} matrices", matrices));
+  for (const QuantisedKind &kind : kinds)
+    progress.note(kind.text());
+  return {};
 }
 
 // Remarks how a kernel was made; whether a template made it.
@@ -337,6 +356,8 @@ std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const
     list.push_back({"kv-pages", std::to_string(pages)});
     list.push_back({"kv-type", host.caches});
   }
+  if (std::string quantised = textOf(host); !quantised.empty())
+    list.push_back({"quant", quantised});
   list.push_back({"target", targetNames()});
   list.push_back({"dtype", options.dtype});
   list.push_back({"activations", host.activations});

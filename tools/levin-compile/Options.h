@@ -30,6 +30,7 @@ struct Options {
   std::string activations; // f32 or bf16; empty: what suits the target
   std::string kvType;      // f32, bf16 or f8, of caches in pages; empty: what suits the target
   std::optional<uint64_t> kvPages;
+  std::string quantise; // "experts=int4g64,attn=int8"; empty: as the model says
   std::string kernels = "auto";
   std::optional<uint64_t> memory; // bytes of the machine that runs the artifact
 

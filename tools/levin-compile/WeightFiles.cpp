@@ -2,6 +2,7 @@
 
 #include "runtime/artifact/WeightType.h"
 #include "runtime/weights/Safetensors.h"
+#include "tools/levin-compile/Quantise.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -37,8 +38,9 @@ std::vector<std::string> listWeightFiles(const std::string &folder) {
   std::filesystem::directory_iterator end, at(folder, error);
   for (; !error && at != end; at.increment(error)) {
     std::error_code ignored;
-    if (at->path().extension() == ".safetensors" && at->is_regular_file(ignored))
-      names.push_back(at->path().filename().string());
+    std::string name = at->path().filename().string();
+    if (name.ends_with(".safetensors") && !isQuantisedFile(name) && at->is_regular_file(ignored))
+      names.push_back(name);
   }
   std::sort(names.begin(), names.end());
   return names;

@@ -55,6 +55,11 @@ static void addModel(tool::Command &command, compile::Options &options) {
       "Type in which kernels store what they make for one another; sums, routing, state and "
       "logits stay in float32. Default: f32 on the host, bf16 on a GPU.",
       {.value = "TYPE", .choices = {"f32", "bf16"}});
+  command.option(
+      "--quant", &options.quantise,
+      "Stores matrices as integers of 8 or 4 bits with a scale for each N columns (128), "
+      "for example experts=int4g64,attn=int8, and prints what is lost.",
+      {.value = "KIND=TYPE[gN],.."});
   command.option("--kv-type", &options.kvType,
                  "Type of keys and values in caches whose pages all sequences share. Default: no "
                  "pages on the host, the type of --activations on a GPU.",

@@ -392,3 +392,35 @@ func.func @paged_scale(%q: tensor<5x4x8xf32>, %k: tensor<5x2x8xf32>, %x: tensor<
   %o, %n, %m = nn.paged_attention %q, %k, %k cache(%c, %c) batch(%a, %p, %b) {scale = 0.0 : f64} : (tensor<5x4x8xf32>, tensor<5x2x8xf32>, tensor<5x2x8xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>, tensor<3xi32>, tensor<2x4xi32>, tensor<2xi32>) -> (tensor<5x32xf32>, tensor<9x2x16x8xf32>, tensor<9x2x16x8xf32>)
   return
 }
+
+// -----
+
+func.func @dequantize_group(%q: tensor<3x8xi8>, %s: tensor<3x2xbf16>) {
+  // expected-error @+1 {{'nn.dequantize' op has group 5, expected a divisor of the columns of 'tensor<3x8xf32>' (C1)}}
+  %w = nn.dequantize %q, %s {group = 5 : i64} : tensor<3x8xi8>, tensor<3x2xbf16> -> tensor<3x8xf32>
+  return
+}
+
+// -----
+
+func.func @dequantize_shape(%q: tensor<3x7xi8>, %s: tensor<3x2xbf16>) {
+  // expected-error @+1 {{'nn.dequantize' op widens 'tensor<3x7xi8>' to 'tensor<3x8xf32>', expected its shape (C2)}}
+  %w = nn.dequantize %q, %s {group = 4 : i64} : tensor<3x7xi8>, tensor<3x2xbf16> -> tensor<3x8xf32>
+  return
+}
+
+// -----
+
+func.func @dequantize_packed(%q: tensor<3x8xui8>, %s: tensor<3x2xbf16>) {
+  // expected-error @+1 {{'nn.dequantize' op widens 'tensor<3x8xui8>' to 'tensor<3x8xf32>', expected half of its columns (C2)}}
+  %w = nn.dequantize %q, %s {group = 4 : i64} : tensor<3x8xui8>, tensor<3x2xbf16> -> tensor<3x8xf32>
+  return
+}
+
+// -----
+
+func.func @dequantize_scales(%q: tensor<3x8xi8>, %s: tensor<3x3xbf16>) {
+  // expected-error @+1 {{'nn.dequantize' op has scales 'tensor<3x3xbf16>', expected one for each 4 columns of 'tensor<3x8xf32>' (C3)}}
+  %w = nn.dequantize %q, %s {group = 4 : i64} : tensor<3x8xi8>, tensor<3x3xbf16> -> tensor<3x8xf32>
+  return
+}

@@ -100,3 +100,13 @@ func.func @paged_attention(%q: tensor<?x4x8xf32>, %k: tensor<?x2x8xf32>, %keys: 
     -> (tensor<?x32xf32>, tensor<?x2x64x8xf8E4M3FN>, tensor<?x2x64x8xf8E4M3FN>)
   return %o, %nk, %nv : tensor<?x32xf32>, tensor<?x2x64x8xf8E4M3FN>, tensor<?x2x64x8xf8E4M3FN>
 }
+
+// CHECK-LABEL: func.func @dequantize
+func.func @dequantize(%q: tensor<2x3x8xi8>, %p: tensor<3x4xui8>, %s: tensor<2x3x2xbf16>, %t: tensor<3x1xf32>)
+    -> (tensor<2x3x8xf32>, tensor<3x8xbf16>) {
+  // CHECK: nn.dequantize %{{.*}}, %{{.*}} {group = 4 : i64} : tensor<2x3x8xi8>, tensor<2x3x2xbf16> -> tensor<2x3x8xf32>
+  %a = nn.dequantize %q, %s {group = 4 : i64} : tensor<2x3x8xi8>, tensor<2x3x2xbf16> -> tensor<2x3x8xf32>
+  // CHECK: nn.dequantize %{{.*}}, %{{.*}} {group = 8 : i64} : tensor<3x4xui8>, tensor<3x1xf32> -> tensor<3x8xbf16>
+  %b = nn.dequantize %p, %t {group = 8 : i64} : tensor<3x4xui8>, tensor<3x1xf32> -> tensor<3x8xbf16>
+  return %a, %b : tensor<2x3x8xf32>, tensor<3x8xbf16>
+}
