@@ -146,11 +146,13 @@ Value VectorCode::broadcast(Value scalar) {
 Value VectorCode::addf(Value a, Value b) { return arith::AddFOp::create(builder, loc, a, b); }
 Value VectorCode::subf(Value a, Value b) { return arith::SubFOp::create(builder, loc, a, b); }
 Value VectorCode::mulf(Value a, Value b) { return arith::MulFOp::create(builder, loc, a, b); }
-Value VectorCode::divf(Value a, Value b) { return arith::DivFOp::create(builder, loc, a, b); }
 Value VectorCode::fma(Value a, Value b, Value c) {
   return vector::FMAOp::create(builder, loc, a, b, c);
 }
-Value VectorCode::sqrtf(Value a) { return mlir::math::SqrtOp::create(builder, loc, a); }
+Value VectorCode::inverseRoot(Value a) {
+  Value root = mlir::math::SqrtOp::create(builder, loc, a, arith::FastMathFlags::afn);
+  return arith::DivFOp::create(builder, loc, scalar(1), root, arith::FastMathFlags::afn);
+}
 
 Value VectorCode::toFloat(Value value, Type element) {
   Type from = mlir::getElementTypeOrSelf(value.getType());

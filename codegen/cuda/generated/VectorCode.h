@@ -67,9 +67,9 @@ public:
   Value addf(Value a, Value b);
   Value subf(Value a, Value b);
   Value mulf(Value a, Value b);
-  Value divf(Value a, Value b);
   Value fma(Value a, Value b, Value c); // a * b + c
-  Value sqrtf(Value a);
+  /// 1 / sqrt(a) of a normal number, within 2 units in the last place.
+  Value inverseRoot(Value a);
   /// A vector converted to another float type.
   Value toFloat(Value vector, Type element);
   /// The elements of a vector, added in pairs of halves.
