@@ -34,6 +34,8 @@ struct ImportOptions {
   /// Whether the weight files must be there.  Otherwise an index alone is enough: names are
   /// checked, shapes and types are taken from the configuration.
   bool requireWeights = true;
+  /// No checkpoint at all: the tensors are those of the configuration, and their values random.
+  bool randomWeights = false;
   /// Check only: the module stays empty.
   bool checkOnly = false;
 };

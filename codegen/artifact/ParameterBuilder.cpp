@@ -60,6 +60,8 @@ static nn::ParameterOp parameterOf(mlir::SymbolTable &symbols, exec::WeightOp we
 }
 
 Status ParameterBuilder::findUsedFiles() {
+  if (weights.random)
+    return {};
   std::set<uint32_t> used;
   mlir::SymbolTable symbols(module);
   for (auto weight : module.getOps<exec::WeightOp>()) {
@@ -148,6 +150,8 @@ Result<Pieces> ParameterBuilder::piecesOf(mlir::Operation *op) {
   DType target = tensorTypeOf(parameter.getType()).dtype;
   Pieces source;
   source.join = parameter.getJoin() == nn::Join::Stack ? Join::Stack : Join::Concat;
+  if (weights.random)
+    return source;
   for (nn::PieceAttr piece : parameter.getPieces()->getAsRange<nn::PieceAttr>()) {
     const WeightTensor &tensor = weights.tensors.at(piece.getKey().str());
     DType stored = tensor.dtype;

@@ -30,6 +30,7 @@ struct WeightIndex {
     auto other = elsewhere.find(file);
     return other == elsewhere.end() ? folder + "/" + files[file] : other->second;
   }
+  bool random = false; // no files: parameters get random values when the artifact is run
 };
 
 struct FileDigest {

@@ -55,10 +55,16 @@ Result<ImportedModel> importModel(const ModelFolder &folder, const ImportOptions
   model.notes = config.notes;
   model.warnings = config.warnings;
   model.summary = summaryOf(config);
-  LEVIN_ASSIGN_OR_RETURN(model.checkpoint, readCheckpoint(folder.path, options.requireWeights));
+  std::vector<ExpectedTensor> tensors = expectedTensors(config);
+  if (options.randomWeights) {
+    for (const ExpectedTensor &tensor : tensors)
+      model.checkpoint.tensors[tensor.name] = {0, config.dtype.value_or(weights::DType::BF16),
+                                               tensor.shape};
+  } else {
+    LEVIN_ASSIGN_OR_RETURN(model.checkpoint, readCheckpoint(folder.path, options.requireWeights));
+  }
   for (const std::string &note : model.checkpoint.notes)
     model.notes.push_back(note);
-  std::vector<ExpectedTensor> tensors = expectedTensors(config);
   LEVIN_RETURN_IF_ERROR(checkTensors(
       model.checkpoint, tensors,
       [&](std::string_view name) { return isKnownAndUnused(config, name); }, model.notes));

@@ -249,6 +249,10 @@ Status Driver::plan() {
 
 // Before any code is made, so that absent weights are told at once.
 Status Driver::readWeights() {
+  if (options.randomWeights) {
+    weights.random = true;
+    return {};
+  }
   LEVIN_ASSIGN_OR_RETURN(weights, readWeightIndex(input.weightFolder, input.weightFiles));
   if (host.experts.bits || host.attention.bits)
     LEVIN_RETURN_IF_ERROR(quantise());
@@ -362,6 +366,8 @@ std::vector<std::pair<std::string, std::string>> Driver::recordedOptions() const
   list.push_back({"dtype", options.dtype});
   list.push_back({"activations", host.activations});
   list.push_back({"kernels", options.kernels});
+  if (options.randomWeights)
+    list.push_back({"random-weights", "true"});
   if (!options.insertions.empty())
     list.push_back({"insert", fmt::format("{}", fmt::join(options.insertions, ";"))});
   if (!options.overrides.empty())

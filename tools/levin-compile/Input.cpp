@@ -27,6 +27,7 @@ static Result<Input> loadFolder(const Options &options, mlir::MLIRContext &conte
   models::ImportOptions import;
   import.overrides = options.overrides;
   import.requireWeights = !options.planOnly;
+  import.randomWeights = options.randomWeights;
   LEVIN_ASSIGN_OR_RETURN(models::ImportedModel model,
                          models::importFolder(options.input, import, context));
   Input input;

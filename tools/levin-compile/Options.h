@@ -21,6 +21,7 @@ struct Options {
   std::string output;  // empty: named after the input, in the current folder
   std::string weights; // folder of weight files, for a .mlir file; empty: beside it
   std::vector<std::string> overrides;
+  bool randomWeights = false; // no checkpoint: whoever runs the artifact fills it
 
   std::string targets = "host";
   std::string buckets; // empty: the default ones that fit

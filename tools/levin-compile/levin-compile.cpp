@@ -26,6 +26,10 @@ static void addInput(tool::Command &command, compile::Options &options) {
   command.option("--weights", &options.weights,
                  "The folder with the weights of a .mlir file, if they do not lie beside it.",
                  {.value = "DIR"});
+  command.option(
+      "--random-weights", &options.randomWeights,
+      "Needs no weight files: the artifact is for levin-run --random-weights SEED, which "
+      "fills a GPU with random values.");
   command.option("--override", &options.overrides,
                  "Sets a key of config.json before it is read; may be repeated.",
                  {.value = "KEY=VALUE"});

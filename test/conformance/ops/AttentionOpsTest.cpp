@@ -84,7 +84,8 @@ std::string pagedKernel(const Case &c, std::string_view element = "f32") {
       R"(func.func @k(%q: {0}, %k: {1}, %v: {1}, %keys: {2}, %values: {2}, %starts: tensor<{3}xi32>,
       %pages: tensor<{4}x{5}xi32>, %past: tensor<{4}xi32>) -> (tensor<{6}x{7}xf32>, {2}, {2}) {{
   %o, %nk, %nv = nn.paged_attention %q, %k, %v cache(%keys, %values) batch(%starts, %pages, %past)
-    {{scale = 0.3 : f64}} : ({0}, {1}, {1}, {2}, {2}, tensor<{3}xi32>, tensor<{4}x{5}xi32>, tensor<{4}xi32>)
+    {{scale = 0.3 : f64}}
+    : ({0}, {1}, {1}, {2}, {2}, tensor<{3}xi32>, tensor<{4}x{5}xi32>, tensor<{4}xi32>)
     -> (tensor<{6}x{7}xf32>, {2}, {2})
   return %o, %nk, %nv : tensor<{6}x{7}xf32>, {2}, {2}
 }})",
@@ -101,7 +102,8 @@ std::string plainKernel(const Case &c) {
       R"(func.func @k(%q: {0}, %k: {1}, %v: {1}, %keys: {2}, %values: {3}, %starts: tensor<{4}xi32>,
       %slots: tensor<{5}xi32>, %past: tensor<{5}xi32>) -> (tensor<{6}x{7}xf32>, {2}, {3}) {{
   %o, %nk, %nv = nn.attention %q, %k, %v cache(%keys, %values) batch(%starts, %slots, %past)
-    {{scale = 0.3 : f64}} : ({0}, {1}, {1}, {2}, {3}, tensor<{4}xi32>, tensor<{5}xi32>, tensor<{5}xi32>)
+    {{scale = 0.3 : f64}}
+    : ({0}, {1}, {1}, {2}, {3}, tensor<{4}xi32>, tensor<{5}xi32>, tensor<{5}xi32>)
     -> (tensor<{6}x{7}xf32>, {2}, {3})
   return %o, %nk, %nv : tensor<{6}x{7}xf32>, {2}, {3}
 }})",
