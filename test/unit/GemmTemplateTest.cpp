@@ -175,6 +175,42 @@ func.func @f(%x: tensor<32x6144xf32>, %w: tensor<200064x6144xbf16>) -> tensor<32
   EXPECT_EQ(tokens.extents, (std::vector<uint64_t>{6144, 96}));
 }
 
+std::string quantised(int64_t rows, int64_t n, int64_t k, llvm::StringRef type, int64_t stored) {
+  return llvm::formatv(
+      "func.func @f(%x: tensor<{0}x{2}xbf16>, %q: tensor<{1}x{4}x{3}>, %s: tensor<{1}x{5}xbf16>)\n"
+      "    -> tensor<{0}x{1}xf32> {{\n"
+      "  %w = nn.dequantize %q, %s {{group = 128 : i64} : tensor<{1}x{4}x{3}>, "
+      "tensor<{1}x{5}xbf16> -> tensor<{1}x{2}xf32>\n"
+      "  %xf = arith.extf %x : tensor<{0}x{2}xbf16> to tensor<{0}x{2}xf32>\n"
+      "  %1 = nn.linear %xf, %w : tensor<{0}x{2}xf32>, tensor<{1}x{2}xf32>\n"
+      "  return %1 : tensor<{0}x{1}xf32>\n"
+      "}\n",
+      rows, n, k, type, stored, k / 128);
+}
+
+TEST_F(GemmTemplate, MultipliesQuantisedWeights) {
+  std::string bytes = quantised(64, 768, 256, "i8", 256);
+  EXPECT_FALSE(plan(templates::gemm(), bytes));
+  EXPECT_FALSE(plan(templates::gemmSimt(), bytes));
+  auto made = plan(templates::gemmQuantised(), bytes);
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->header, "gemm_quantised.cuh");
+  EXPECT_EQ(made->scratchBytes, 64u * 256 * 2);
+  ASSERT_EQ(made->launches.size(), 2u);
+  const TensorMap &weights = made->launches[1].tensorMaps[0];
+  EXPECT_EQ(weights.binding, 1u);
+  EXPECT_EQ(weights.swizzle, 64u);
+  EXPECT_EQ(weights.extents, (std::vector<uint64_t>{256, 768, 1}));
+  EXPECT_EQ(made->launches[1].tensorMaps[1].binding, 4u); // scratch
+
+  made = plan(templates::gemmQuantised(), quantised(64, 768, 256, "ui8", 128));
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->launches[1].tensorMaps[0].swizzle, 32u);
+  EXPECT_EQ(made->launches[1].tensorMaps[0].extents, (std::vector<uint64_t>{128, 768, 1}));
+  EXPECT_EQ(made->launches[1].scalars.back(), 128);
+  EXPECT_FALSE(plan(templates::gemmQuantised(), linear(64, 768, 256)));
+}
+
 TEST_F(GemmTemplate, RefusesWhatIsNoProduct) {
   for (const char *text :
        {// No product.

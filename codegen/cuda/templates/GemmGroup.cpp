@@ -68,34 +68,63 @@ static bool traceTokens(GemmGroup &group, Value input) {
   return true;
 }
 
-static bool addProduct(GemmGroup &group, const ProductOperands &product, bool isFirst) {
-  auto weight = argumentNumber(product.weight);
-  auto offsets = argumentNumber(product.offsets);
-  if (!weight || (product.offsets && !offsets))
+/// Finds the arguments that `weight` is made of.
+static bool traceWeight(GemmGroup &group, Value weight) {
+  auto dequantize = weight.getDefiningOp<nn::DequantizeOp>();
+  auto argument = argumentNumber(dequantize ? dequantize.getQ() : weight);
+  if (!argument)
     return false;
+  group.weights.push_back(*argument);
+  if (!dequantize) {
+    group.weightType = floatDType(tensorType(weight).getElementType());
+    return group.weightType != DType::Invalid;
+  }
+  auto scales = argumentNumber(dequantize.getScales());
+  if (!scales)
+    return false;
+  GemmGroup::Quantised &quantised = group.quantised.emplace();
+  quantised.scales.push_back(*scales);
+  quantised.scaleType = floatDType(tensorType(dequantize.getScales()).getElementType());
+  quantised.bits = tensorType(dequantize.getQ()).getElementType().isUnsignedInteger(8) ? 4 : 8;
+  quantised.group = static_cast<int64_t>(dequantize.getGroup());
+  return tensorType(weight).getElementType().isF32() && quantised.scaleType != DType::Invalid;
+}
+
+/// Whether products of `a` and `b` can share one kernel.
+static bool agree(const GemmGroup &a, const GemmGroup &b) {
+  if (a.quantised.has_value() != b.quantised.has_value() ||
+      (a.quantised && std::tie(a.quantised->scaleType, a.quantised->bits, a.quantised->group) !=
+                          std::tie(b.quantised->scaleType, b.quantised->bits, b.quantised->group)))
+    return false;
+  return std::tie(a.tokens, a.places, a.offsets, a.experts, a.n, a.k, a.weightType) ==
+         std::tie(b.tokens, b.places, b.offsets, b.experts, b.n, b.k, b.weightType);
+}
+
+static bool addProduct(GemmGroup &group, const ProductOperands &product, bool isFirst) {
+  auto offsets = argumentNumber(product.offsets);
   auto type = tensorType(product.weight);
   auto shape = type.getShape();
   GemmGroup part;
-  if (!type.hasStaticShape() || !traceTokens(part, product.input))
+  if ((product.offsets && !offsets) || !type.hasStaticShape() ||
+      !traceWeight(part, product.weight) || !traceTokens(part, product.input))
     return false;
-  part.weightType = floatDType(type.getElementType());
   part.offsets = offsets;
   part.experts = product.offsets ? shape[0] : 1;
   part.n = shape[shape.size() - 2];
   part.k = shape.back();
   if (isFirst) {
-    group = part;
-  } else if (std::tie(group.tokens, group.places, group.offsets, group.experts, group.n, group.k,
-                      group.weightType) != std::tie(part.tokens, part.places, part.offsets,
-                                                    part.experts, part.n, part.k,
-                                                    part.weightType)) {
-    return false;
+    group = std::move(part);
+    return true;
   }
-  group.weights.push_back(*weight);
-  return group.weights.size() <= 2;
+  if (group.weights.size() == 2 || !agree(group, part))
+    return false;
+  group.weights.append(part.weights);
+  if (group.quantised)
+    group.quantised->scales.append(part.quantised->scales);
+  return true;
 }
 
-std::optional<GemmGroup> analyseGemm(mlir::func::FuncOp kernel) {
+static std::optional<GemmGroup> analyse(mlir::func::FuncOp kernel) {
   if (llvm::any_of(tiedResults(kernel), [](int64_t tied) { return tied >= 0; }))
     return std::nullopt;
   GemmGroup group;
@@ -108,9 +137,8 @@ std::optional<GemmGroup> analyseGemm(mlir::func::FuncOp kernel) {
       sums.push_back(op.getResult(0));
     }
   constexpr int64_t most = int64_t(1) << 30; // extents are ints on the device
-  if (sums.empty() || group.tokenType == DType::Invalid || group.weightType == DType::Invalid ||
-      group.rows < 1 || group.n < 1 || group.k < 1 || group.experts < 1 || group.rows > most ||
-      group.n > most || group.k > most)
+  if (sums.empty() || group.tokenType == DType::Invalid || group.rows < 1 || group.n < 1 ||
+      group.k < 1 || group.experts < 1 || group.rows > most || group.n > most || group.k > most)
     return std::nullopt;
   auto tail = makeFunctor(kernel, sums, "Element");
   if (!tail)
@@ -118,6 +146,16 @@ std::optional<GemmGroup> analyseGemm(mlir::func::FuncOp kernel) {
   group.tail = std::move(*tail);
   group.bindings = kernel.getNumArguments() + kernel.getNumResults();
   return group;
+}
+
+std::optional<GemmGroup> analyseGemm(mlir::func::FuncOp kernel) {
+  auto group = analyse(kernel);
+  return group && !group->quantised ? group : std::nullopt;
+}
+
+std::optional<GemmGroup> analyseQuantisedGemm(mlir::func::FuncOp kernel) {
+  auto group = analyse(kernel);
+  return group && group->quantised ? group : std::nullopt;
 }
 
 std::string bindingParameters(const GemmGroup &group) {

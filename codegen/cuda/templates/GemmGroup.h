@@ -15,7 +15,13 @@ struct GemmGroup {
   std::optional<unsigned> places; // [tokens, choices]: rows are copies of tokens
   int64_t sourceRows = 0, choices = 1;
   llvm::SmallVector<unsigned> weights; // [n, k] or [experts, n, k], one or two of one type
-  artifact::DType weightType = artifact::DType::Invalid;
+  artifact::DType weightType = artifact::DType::Invalid; // Invalid where they are quantised
+  struct Quantised {
+    llvm::SmallVector<unsigned> scales; // [.., n, k / group] of each weight
+    artifact::DType scaleType = artifact::DType::Invalid;
+    int64_t bits = 8, group = 0; // 4 bits: [.., n, k / 2] of pairs
+  };
+  std::optional<Quantised> quantised;
   std::optional<unsigned> offsets; // [experts + 1] of grouped products
   int64_t rows = 0, n = 0, k = 0, experts = 1;
   unsigned bindings = 0; // of the kernel
@@ -27,6 +33,8 @@ struct GemmGroup {
 
 /// The parts of `kernel`; nothing if it is something else.  The functor is called "Element".
 std::optional<GemmGroup> analyseGemm(mlir::func::FuncOp kernel);
+/// The same for a kernel whose weights are all quantised.
+std::optional<GemmGroup> analyseQuantisedGemm(mlir::func::FuncOp kernel);
 
 /// "void *b0, void *b1, .." of every binding.
 std::string bindingParameters(const GemmGroup &group);

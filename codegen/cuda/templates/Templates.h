@@ -9,6 +9,7 @@ namespace levin::cuda::templates {
 const KernelTemplate &attention();
 const KernelTemplate &expertGemv();
 const KernelTemplate &gemm();
+const KernelTemplate &gemmQuantised();
 const KernelTemplate &gemmSimt();
 const KernelTemplate &gemv();
 const KernelTemplate &lightning();
