@@ -34,7 +34,7 @@ struct CudaKernel {
   std::vector<artifact::DeviceLaunch> launches;
   uint64_t scratchBytes = 0;
   std::optional<artifact::LibraryProduct> product; // instead of launches
-  std::string method; // the template's name, "rows", "elements", .., "plain" or "loops"
+  std::string method; // the template's name, "rows", "elements" or "plain"
   std::string ir;
 };
 

@@ -194,7 +194,7 @@ mlir::FailureOr<DeviceCode> Splitter::split() {
   llvm::SmallVector<Segment> parts = segments();
   for (auto [number, segment] : llvm::enumerate(parts))
     emit(segment, number, parts.size());
-  code.method = parts.size() == 1 && !parts.front().shared ? "loops" : "plain";
+  code.method = "plain";
   function.erase();
   return std::move(code);
 }

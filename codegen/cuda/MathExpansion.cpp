@@ -1,5 +1,7 @@
 #include "codegen/cuda/MathExpansion.h"
 
+#include "dialects/interfaces/ExpandFloat8.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -146,6 +148,7 @@ struct ExpandMath : mlir::PassWrapper<ExpandMath, mlir::OperationPass<>> {
                                                      "sinh", "cosh", "asinh", "acosh", "atanh"});
     patterns.add<ExpandExp, ExpandLog10>(&getContext());
     mlir::arith::populateCeilFloorDivExpandOpsPatterns(patterns);
+    populateExpandFloat8Patterns(patterns);
     if (mlir::failed(mlir::applyPatternsGreedily(getOperation(), std::move(patterns))) ||
         mlir::failed(verifyExpanded(getOperation())))
       signalPassFailure();
