@@ -200,6 +200,16 @@ static mlir::LogicalResult completeLaunches(mlir::Location loc, CudaKernel &kern
   return mlir::success();
 }
 
+/// The threads of a block that the kernel `symbol` of `ptx` is made for (its launch bounds); 0 if
+/// it has none.
+static uint32_t threadsOf(llvm::StringRef ptx, llvm::StringRef symbol) {
+  llvm::StringRef kernel = ptx.split((".entry " + symbol + "(").str()).second;
+  kernel = kernel.take_until([](char c) { return c == '{'; });
+  uint32_t threads = 0;
+  kernel.split(".maxntid ").second.consumeInteger(10, threads);
+  return threads;
+}
+
 /// The kernels that the runtime launches itself.
 static mlir::LogicalResult compileUtilities(mlir::Location loc, const Assembler &assembler,
                                             const CudaTarget &target, CudaModule &module) {
@@ -218,6 +228,7 @@ static mlir::LogicalResult compileUtilities(mlir::Location loc, const Assembler 
     kernel.method = "utility";
     kernel.launches.resize(1);
     kernel.launches[0].symbol = symbol;
+    kernel.launches[0].block[0] = threadsOf((*units.front().object)->ptx, symbol);
     if (mlir::failed(completeLaunches(loc, kernel, target, facts)))
       return mlir::failure();
     module.utilities.push_back(std::move(kernel));
