@@ -96,6 +96,8 @@ TEST_F(AttentionTemplate, RunsShortAndLongSequencesBesideOneAnother) {
   EXPECT_EQ(made->moreSources.size(), 3u);
   const DeviceLaunch &prefill = made->launches[1], &decode = made->launches[2];
   EXPECT_EQ(prefill.blocksPerProcessor, 1u);
+  EXPECT_EQ(decode.blocksPerProcessor, 0u); // processors are left to prefill
+  EXPECT_EQ(decode.grid[0], 66u);
   EXPECT_EQ(prefill.scalars, (std::vector<int64_t>{8192, 16, 8, 40}));
   EXPECT_LE(prefill.sharedBytes, target.sharedBytes);
   ASSERT_EQ(prefill.tensorMaps.size(), 2u);
@@ -118,6 +120,7 @@ TEST_F(AttentionTemplate, LeavesRareLongSequencesOfSmallStepsToASimpleKernel) {
   auto one = plan({1, 64, 8, 128, 1}), many = plan({16, 64, 8, 128, 16});
   ASSERT_TRUE(one && many);
   EXPECT_EQ(kinds(*one), (Kinds{"decode", "combine"}));
+  EXPECT_EQ(one->launches[0].blocksPerProcessor, 2u);
   EXPECT_EQ(kinds(*many), (Kinds{"decode", "combine", "few beside"}));
   // Code is shared between buckets: extents are scalars.
   EXPECT_EQ(one->source, many->source);

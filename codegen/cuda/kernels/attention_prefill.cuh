@@ -222,7 +222,7 @@ template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::copyQu
   }
 }
 
-/// Four e4m3 numbers as bf16, two in each half of the result.
+/// Four e4m3 numbers as bf16, two in each half of the result.  A NaN becomes 480.
 __device__ __forceinline__ uint2 widenToBf16(uint32_t bytes) {
   auto widen = [](uint32_t tops) { // numbers in the upper bytes of both halves
     // As a bf16, exponent and fraction are those of the number times 2^-120.
@@ -230,16 +230,15 @@ __device__ __forceinline__ uint2 widenToBf16(uint32_t bytes) {
     asm("mul.rn.bf16x2 %0, %1, %2;" : "=r"(result) : "r"(small), "r"(0x7B807B80u));
     return result;
   };
-  uint2 wide =
-      make_uint2(widen(__byte_perm(bytes, 0, 0x1404)), widen(__byte_perm(bytes, 0, 0x3424)));
-  if (((bytes & 0x7F7F7F7Fu) + 0x01010101u & 0x80808080u) != 0) { // a NaN looks like 480
-    auto mark = [](uint32_t pair) {
-      return pair | ((pair & 0x7FFFu) == 0x43F0u ? 0x7FC0u : 0u) |
-             ((pair & 0x7FFF0000u) == 0x43F00000u ? 0x7FC00000u : 0u);
-    };
-    wide = make_uint2(mark(wide.x), mark(wide.y));
-  }
-  return wide;
+  return make_uint2(widen(__byte_perm(bytes, 0, 0x1404)), widen(__byte_perm(bytes, 0, 0x3424)));
+}
+/// The same with NaN where widenToBf16() gave 480, which no e4m3 number is.
+__device__ __forceinline__ uint2 markNaN(uint2 wide) {
+  auto mark = [](uint32_t pair) {
+    return pair | ((pair & 0x7FFFu) == 0x43F0u ? 0x7FC0u : 0u) |
+           ((pair & 0x7FFF0000u) == 0x43F00000u ? 0x7FC00000u : 0u);
+  };
+  return make_uint2(mark(wide.x), mark(wide.y));
 }
 
 template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::widenPages() const {
@@ -259,6 +258,11 @@ template <typename Shape> __device__ __forceinline__ void Prefill<Shape>::widenP
       uint4 bytes = *reinterpret_cast<const uint4 *>(raw + row * size + turned * 16);
       uint2 a = widenToBf16(bytes.x), b = widenToBf16(bytes.y), c = widenToBf16(bytes.z),
             d = widenToBf16(bytes.w);
+      auto hasNaN = [](uint32_t four) { // in the upper bit of a byte
+        return (four & 0x7F7F7F7Fu) + 0x01010101u & 0x80808080u;
+      };
+      if ((hasNaN(bytes.x) | hasNaN(bytes.y) | hasNaN(bytes.z) | hasNaN(bytes.w)) != 0)
+        a = markNaN(a), b = markNaN(b), c = markNaN(c), d = markNaN(d);
       uint8_t *to = target + chunk / 4 * Layout::blockBytes + row * 128;
       int place = 2 * chunk % 8;
       *reinterpret_cast<uint4 *>(to + (place ^ row % 8) * 16) = make_uint4(a.x, a.y, b.x, b.y);

@@ -507,7 +507,6 @@ pagedDecode(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const Batch 
   DecodeScratch space(scratch);
   if (warp != Layout::workers)
     sm90::gridWait();
-  sm90::gridLaunch(); // pagedCombine() waits where it must
   if (run == 0 && threadIdx.x == 0)
     *space.runs = runs;
   if (run >= runs)
@@ -574,6 +573,7 @@ pagedDecode(const CUtensorMap *keyMap, const CUtensorMap *valueMap, const Batch 
     }
     worker.sync(); // shared memory is used again
   });
+  sm90::gridLaunch(); // earlier, CTAs of pagedCombine() would be in the way
 }
 
 } // namespace levin::kernels::attention

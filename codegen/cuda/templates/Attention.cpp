@@ -358,7 +358,12 @@ void PlanBuilder::addDecode(bool concurrent) {
                         shape, view(g.q), view(g.k), view(g.v), pages(g.keys, false),
                         pages(g.values, false), storageName(g.result), g.output)
               .str());
-  decode.blocksPerProcessor = static_cast<uint32_t>(perProcessor);
+  // A CTA each on half of the processors still reads at nearly full speed, and leaves the others to
+  // prefill, whose CTAs need all registers.
+  if (concurrent)
+    decode.grid = {std::max(target.processors / 2, 1u), 1, 1};
+  else
+    decode.blocksPerProcessor = static_cast<uint32_t>(perProcessor);
   decode.block = {160, 1, 1};
   decode.sharedBytes = static_cast<uint32_t>(shared);
   decode.concurrent = concurrent;
