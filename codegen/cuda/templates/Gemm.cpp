@@ -52,8 +52,10 @@ static double stepTime(const Shape &shape, int64_t tokens, int64_t tiles, int64_
   double bytes =
       16.0 + shared * static_cast<double>(tokens) / static_cast<double>(shape.cluster) / 8;
   double load = bytes * 0.0148 + (shape.cluster == 2 ? 0.08 : 0.03);
-  // From memory to all, 4000 KB a microsecond; tiles of one block of weights share them.
-  double memory = 16.0 / static_cast<double>(tiles) * static_cast<double>(running) / 4000;
+  // From memory to all, 4000 KB a microsecond.  Tiles of one block of weights share what is read,
+  // but two that run at the same time do not, and more do so in part.
+  double shares = std::max(1.0, static_cast<double>(tiles) / 2);
+  double memory = 16.0 / shares * static_cast<double>(running) / 4000;
   return std::max({multiply, load, memory});
 }
 
