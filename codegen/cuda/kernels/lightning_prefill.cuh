@@ -3,13 +3,14 @@
 // A sequence goes in chunks of 64 rows; S lies transposed, S[v, k], in float32 registers from its
 // first chunk to its last.  With i and j rows of the chunk, L of them valid:
 //
-//   o_i = lambda^(i+1) S q_i + sum over j <= i of P[i, j] v_j      P[i, j] = (q_i . k_j)
-//   lambda^(i-j) S   = lambda^L S + sum over j of lambda^(L-1-j) v_j k_j^T
+//   P[i, j] = (q_i . k_j) lambda^(i-j)
+//   o_i = lambda^(i+1) S q_i + sum over j <= i of P[i, j] v_j
+//   S   = lambda^L S + sum over j of lambda^(L-1-j) v_j k_j^T
 //
-// A CTA owns 64 columns of v of one head: warpgroup 0 brings chunks, warpgroup 1 makes P a chunk
-// ahead, warpgroup 2 owns S and the output.  S and v^T are operands from registers, rounded to bf16
-// there; sums are float32.  Powers are of differences, none above 1, and masks are exact: rows
-// behind a sequence may hold anything.
+// A CTA owns 64 columns of v of one head: warpgroup 0 brings chunks, warpgroup 1 makes P and v with
+// its weights a chunk ahead, warpgroup 2 owns S and the output.  P and the weighted v are rounded
+// to bf16, S to one or two parts of it; sums are float32.  Powers are of differences, none above 1,
+// and masks are exact: rows behind a sequence may hold anything.
 #ifndef LEVIN_CODEGEN_CUDA_KERNELS_LIGHTNING_PREFILL_CUH
 #define LEVIN_CODEGEN_CUDA_KERNELS_LIGHTNING_PREFILL_CUH
 
@@ -96,16 +97,21 @@ public:
     const uint32_t target =
         sm90::swizzle128((16 * warp + lane / 8 % 2 * 8 + lane % 8) * 128 + lane / 16 * 16);
     const uint32_t part = sm90::swizzle128(thread * 16);
+    // i - j depends on 8 columns n of a fragment and its upper or lower 8 rows only by n - upper:
+    // of 9 pairs each, whether j <= i, and lambda^(i-j).
+    auto distanceOf = [&](int pair, int c) { return row - column - c - 8 * (pair - 1); };
+    uint32_t masks[9];
+#pragma unroll
+    for (int i = 0; i < 9; ++i)
+      masks[i] = (distanceOf(i, 0) < 0 ? 0 : 0xFFFFu) | (distanceOf(i, 1) < 0 ? 0 : 0xFFFF0000u);
     sm90::RingPosition<Shape::stages> ring;
     sm90::RingPosition<2> buffer;
     list.forEach([&](const Work &work) {
       const float slope = __ldg(a.slopes + work.head);
-      float factors[32];
+      float factors[9][2];
 #pragma unroll
-      for (int i = 0; i < 32; ++i) {
-        int distance = row + (i % 4 / 2) * 8 - (column + i / 4 * 8 + i % 2);
-        factors[i] = distance < 0 ? 0.0f : expf(-slope * static_cast<float>(distance));
-      }
+      for (int i = 0; i < 18; ++i)
+        factors[i / 2][i % 2] = expf(-slope * static_cast<float>(max(distanceOf(i / 2, i % 2), 0)));
       float weights[4]; // of rows thread / 8 + 16 i
       auto weigh = [&](int valid) {
 #pragma unroll
@@ -151,18 +157,19 @@ public:
         sm90::wgmmaHold(p);
         if (lane == 0)
           release(ring.stage);
+        // Masked after rounding: what lies behind may be anything.
+        uint32_t pairs[16];
 #pragma unroll
-        for (int i = 0; i < 32; ++i) {
-          int distance = row + (i % 4 / 2) * 8 - (column + i / 4 * 8 + i % 2);
-          p[i] = distance < 0 ? 0.0f : p[i] * factors[i];
+        for (int i = 0; i < 16; ++i) {
+          const int pair = i / 2 - i % 2 + 1;
+          pairs[i] = masks[pair] &
+                     sm90::packBf16(p[2 * i] * factors[pair][0], p[2 * i + 1] * factors[pair][1]);
         }
         const uint32_t scores = base + Shape::scores + buffer.stage * Shape::tile;
 #pragma unroll
         for (int j = 0; j < 4; ++j)
-          sm90::storeMatrix4(scores + (target ^ (32 * j)), sm90::packBf16(p[8 * j], p[8 * j + 1]),
-                             sm90::packBf16(p[8 * j + 2], p[8 * j + 3]),
-                             sm90::packBf16(p[8 * j + 4], p[8 * j + 5]),
-                             sm90::packBf16(p[8 * j + 6], p[8 * j + 7]));
+          sm90::storeMatrix4(scores + (target ^ (32 * j)), pairs[4 * j], pairs[4 * j + 1],
+                             pairs[4 * j + 2], pairs[4 * j + 3]);
         sm90::fenceAsyncShared();
         __syncwarp();
         if (lane == 0)
@@ -191,7 +198,7 @@ public:
         powers[i] = expf(-slope * static_cast<float>(lane % 4 * 2 + i / 2 * 8 + i % 2 + 1));
       const float chunkDecay = expf(-slope * static_cast<float>(Shape::chunk));
       float s[D / 2], o[32];
-      uint32_t packed[4][4], rounded[Parts][D / 16][4];
+      uint32_t rounded[Parts][D / 16][4];
       state.begin(s, work);
       // The state as an operand of the chunk from `begin` on (with two parts, of twice the digits),
       // then decayed over it.
@@ -213,13 +220,6 @@ public:
 #pragma unroll
         for (int i = 0; i < D / 2; ++i)
           s[i] *= decay;
-      };
-      auto write = [&](int number) {
-#pragma unroll
-        for (int j = 0; j < 4; ++j)
-          sm90::storeMatrix4<true>(base + Shape::outputs + number * Shape::tile + fragment +
-                                       2048 * j,
-                                   packed[j][0], packed[j][1], packed[j][2], packed[j][3]);
       };
       auto store = [&](int number, int begin, bool last) {
         const uint32_t outputs = base + Shape::outputs + number * Shape::tile;
@@ -260,9 +260,6 @@ public:
         for (int j = 0; j < 4; ++j)
           sm90::wgmma<D, 1, 1>(s, advance(w, 2048 * j), advance(k, 2048 * j), true);
         sm90::wgmmaCommit();
-        if (begin > 0)
-          write(buffer.stage ^ 1);
-
         sm90::wgmmaWait<1>();
         sm90::wgmmaHold(o);
 #pragma unroll
@@ -285,12 +282,17 @@ public:
           release(ring.stage);
           sm90::arrive(scoresEmpty(buffer.stage));
         }
+        uint32_t packed[4][4];
 #pragma unroll
         for (int i = 0; i < 16; ++i)
           packed[i / 4][i % 4] = sm90::packBf16(o[2 * i], o[2 * i + 1]);
+#pragma unroll
+        for (int j = 0; j < 4; ++j)
+          sm90::storeMatrix4<true>(base + Shape::outputs + buffer.stage * Shape::tile + fragment +
+                                       2048 * j,
+                                   packed[j][0], packed[j][1], packed[j][2], packed[j][3]);
         ring.advance(), buffer.advance();
       }
-      write(buffer.stage ^ 1);
       store(buffer.stage ^ 1, (work.count - 1) / Shape::chunk * Shape::chunk, true);
       if (work.last)
         state.store(s, work);
@@ -349,11 +351,11 @@ private:
 
 /// Grid: a multiple of D / 64 CTAs of 384 threads, `LightningPrefillShape<D>::bytes()` of dynamic
 /// shared memory, and 128 registers a thread: __launch_bounds__(512, 1).  A quarter of a
-/// multiprocessor's registers is left to the kernel beside this one.
-///  Boxes of every map are 64 by 64 elements with 128-byte swizzle.  With Multicast,
-/// clusters of 2: the halves of a head, which read q and k once.
+/// multiprocessor's registers is left to the kernel beside this one.  Boxes of every map are 64 by
+/// 64 elements with 128-byte swizzle.  With Multicast, clusters of 2: the halves of a head, which
+/// read q and k once.  Parts: of bf16 that S is rounded to as an operand; two halve the error.
 template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = D == 128,
-          int Parts = 1>
+          int Parts = 2>
 __device__ __forceinline__ void lightningPrefill(const CUtensorMap *q, const CUtensorMap *k,
                                                  const CUtensorMap *v, const CUtensorMap *output,
                                                  const LightningPrefillArguments &arguments) {
@@ -371,10 +373,9 @@ __device__ __forceinline__ void lightningPrefill(const CUtensorMap *q, const CUt
     if (warp == 0 && sm90::electOne())
       prefill.produce(q, k, v);
   } else if (warp < 8) {
-    sm90::fewerRegisters<120>();
     prefill.makeScores();
   } else {
-    sm90::moreRegisters<240>();
+    sm90::moreRegisters<232>();
     prefill.makeOutput(output);
   }
   if constexpr (Multicast) { // the other CTA may still write here

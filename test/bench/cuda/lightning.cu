@@ -15,10 +15,10 @@ static std::string filter;
 static bool wanted(const std::string &name) { return name.find(filter) != std::string::npos; }
 
 // Rounding the output to bf16 alone gives 1.66e-3; float32 sums give about 1e-6.  With bf16
-// operands S is of values rounded once more (1.5e-3), and is rounded for its product:
-// together 2.7e-3.
+// operands S is of values rounded once more (1.5e-3); its own rounding for its product makes 2.7e-3
+// of the 2.2e-3, unless it has two parts.
 static constexpr double roundedOutput = 2.0e-3, exactSums = 5e-6;
-static constexpr double roundedOperands = 2.9e-3, roundedState = 1.7e-3;
+static constexpr double roundedTwice = 2.5e-3, roundedOperands = 2.9e-3, roundedState = 1.7e-3;
 
 /// One way to run a step.  Limits are relative L2 errors of output and state.
 template <typename In, typename Out> struct Runner {
@@ -75,7 +75,7 @@ template <int D, typename In, typename Out> static void check(const Runner<In, O
   if (!wanted(runner.name))
     return;
   uint64_t seed = 1;
-  if (D == 128 && runner.outputLimit == roundedOperands) // beside lightning_peer.py
+  if (D == 128 && runner.stateLimit == roundedState) // beside lightning_peer.py
     checkBatch<D>(runner, "1024 rows, 64 heads", {{1024}, {0}, 64}, ++seed);
   for (int length : {1, 2, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000}) {
     if (length > runner.longest)
@@ -121,15 +121,15 @@ static Runner<In, Out> plainRunner(const std::string &types) {
 }
 
 /// Prefill of sequences of two and more rows, decode of those of one.
-template <int D, int Stages, bool Multicast, int Parts = 1>
+template <int D, int Stages, bool Multicast, int Parts = 2>
 static Runner<bf16, bf16> prefillRunner(int segments = 1) {
   return {"prefill/d" + std::to_string(D) + "/" + std::to_string(Stages) + (Multicast ? "m" : "") +
-              (Parts > 1 ? "p" : "") + (segments > 1 ? "/segments" : ""),
+              (Parts == 1 ? "/1 part" : "") + (segments > 1 ? "/segments" : ""),
           [=](const LightningArguments<bf16, bf16> &arguments, int sequences) {
             launchPrefill<D, Stages, Multicast, Parts>(arguments, sequences, 2, nullptr, segments);
             launchDecode<D, 32>(arguments, sequences, 1);
           },
-          roundedOperands, roundedState};
+          Parts == 1 ? roundedOperands : roundedTwice, roundedState};
 }
 
 static void checkAll() {
@@ -142,7 +142,7 @@ static void checkAll() {
   check<64>(decodeRunner<64, 32, float, float>("f32"));
   check<128>(decodeRunner<128, 32, float, float>("f32"));
   check<128>(prefillRunner<128, 3, true>());
-  check<128>(prefillRunner<128, 3, true, 2>());
+  check<128>(prefillRunner<128, 3, true, 1>());
   check<64>(prefillRunner<64, 4, false>());
   check<128>(prefillRunner<128, 3, true>(5));
   check<64>(prefillRunner<64, 4, false>(3));
@@ -191,12 +191,12 @@ template <int Columns> static void timeDecode(int sequences) {
   row(name, times, double(sequences) * heads * (2.0 * d * d * 4 + 4.0 * d * 2));
 }
 
-template <int Stages, bool Multicast, int Parts = 1>
+template <int Stages, bool Multicast, int Parts = 2>
 static void timePrefill(int sequences, int length, int heads = 64, int segments = 1) {
   constexpr int d = 128;
   std::string name = "prefill B" + std::to_string(sequences) + " T" + std::to_string(length) +
                      " stages " + std::to_string(Stages) + (Multicast ? " multicast" : "") +
-                     (Parts > 1 ? " parts" : "") +
+                     (Parts == 1 ? " 1 part" : "") +
                      (heads == 64 ? "" : " heads " + std::to_string(heads)) +
                      (segments == 1 ? "" : " segments " + std::to_string(segments));
   if (!wanted(name))
@@ -284,9 +284,7 @@ static void timeAll() {
   for (auto [sequences, length] :
        {std::pair(1, 8192), {1, 1024}, {1, 32768}, {8, 4096}, {1, 131072}}) {
     timePrefill<3, true>(sequences, length);
-    timePrefill<4, true>(sequences, length);
-    timePrefill<3, true, 2>(sequences, length);
-    timePrefill<3, false>(sequences, length);
+    timePrefill<3, true, 1>(sequences, length);
   }
   for (int heads : {8, 16, 32})
     for (int segments : {1, 2, 4, 8})
