@@ -1,11 +1,11 @@
 // Products of up to 64 rows with a large matrix: the matrix goes from memory to the tensor cores
 // through registers, once, with many loads in flight.
 //
-// A warp holds 16 rows of the matrix, in blocks of four times 16 bytes along k.  mma.sync takes the
-// matrix as its A operand [16, 16] and eight input rows as B [16, 8].  Which of the 16 places of k
-// a thread's registers stand for does not matter as long as A and B agree: so thread (g, q) = (t /
-// 4, t % 4) loads the q-th 16 bytes of a block of matrix rows g and g + 8, and the same places of
-// input row g; each 8 elements of them are the operands of two products.
+// A warp holds 16 rows of the matrix, in blocks of four times 16 (or 8) bytes along k.  mma.sync
+// takes the matrix as its A operand [16, 16] and eight input rows as B [16, 8].  Which of the 16
+// places of k a thread's registers stand for does not matter as long as A and B agree: so thread
+// (g, q) = (t / 4, t % 4) loads the q-th 16 bytes of a block of matrix rows g and g + 8, and the
+// same places of input row g; each 8 elements of them are the operands of two products.
 #ifndef LEVIN_CODEGEN_CUDA_KERNELS_WEIGHT_STREAM_CUH
 #define LEVIN_CODEGEN_CUDA_KERNELS_WEIGHT_STREAM_CUH
 
@@ -18,11 +18,21 @@ inline constexpr int streamRows = 16; // of the matrix in one warp
 
 //===-- formats of matrices --------------------------------------------------===//
 
+/// What one load of a thread brings.
+template <int Bytes> struct alignas(Bytes) RawPart {
+  uint32_t words[Bytes / 4];
+};
+
+// Each format says how large a thread's loads are (`bytes`), and turns elements 8 i .. 8 i + 7 of
+// one into A operands (`piece`) and of the input into B operands (`arrange`), in the same order.
+
 /// bf16 [n, k].
 struct Bf16Matrix {
   using Scale = float; // none
-  static constexpr int bits = 16, group = 0;
-  static __device__ __forceinline__ uint4 piece(const uint4 &raw, int) { return raw; }
+  static constexpr int bits = 16, group = 0, bytes = 16;
+  static __device__ __forceinline__ uint4 piece(const RawPart<bytes> &raw, int) {
+    return make_uint4(raw.words[0], raw.words[1], raw.words[2], raw.words[3]);
+  }
   static __device__ __forceinline__ uint4 arrange(const uint4 &input) { return input; }
 };
 
@@ -41,11 +51,10 @@ __device__ __forceinline__ uint32_t subtractPairs(uint32_t a, uint32_t b) {
 /// Signed bytes [n, k] times scales [n, k / group].
 template <int Group, typename ScaleType> struct Int8Matrix {
   using Scale = ScaleType;
-  static constexpr int bits = 8, group = Group;
-  /// Bytes 8 i .. 8 i + 7 as bf16.  0x4300 | u is 128 + u for u below 128; the sign bit subtracts
-  /// 128 or 256.
-  static __device__ __forceinline__ uint4 piece(const uint4 &raw, int i) {
-    uint32_t low = i == 0 ? raw.x : raw.z, high = i == 0 ? raw.y : raw.w;
+  static constexpr int bits = 8, group = Group, bytes = Group % 64 == 0 ? 16 : 8;
+  /// 0x4300 | u is 128 + u in bf16 for u below 128; the sign bit subtracts 128 or 256.
+  static __device__ __forceinline__ uint4 piece(const RawPart<bytes> &raw, int i) {
+    uint32_t low = raw.words[2 * i], high = raw.words[2 * i + 1];
     return make_uint4(pair(__byte_perm(low, 0, 0x4140)), pair(__byte_perm(low, 0, 0x4342)),
                       pair(__byte_perm(high, 0, 0x4140)), pair(__byte_perm(high, 0, 0x4342)));
   }
@@ -61,10 +70,10 @@ private:
 /// Signed 4-bit numbers [n, k], the lower half of a byte first, times scales [n, k / group].
 template <int Group, typename ScaleType> struct Int4Matrix {
   using Scale = ScaleType;
-  static constexpr int bits = 4, group = Group;
+  static constexpr int bits = 4, group = Group, bytes = Group % 128 == 0 ? 16 : 8;
   /// Elements 8 i .. 8 i + 7 in the order 0 4 1 5 2 6 3 7, as bf16: 128 + 8 + x, less 136.
-  static __device__ __forceinline__ uint4 piece(const uint4 &raw, int i) {
-    uint32_t word = i == 0 ? raw.x : i == 1 ? raw.y : i == 2 ? raw.z : raw.w;
+  static __device__ __forceinline__ uint4 piece(const RawPart<bytes> &raw, int i) {
+    uint32_t word = raw.words[i];
     return make_uint4(pair(word), pair(word >> 4), pair(word >> 8), pair(word >> 12));
   }
   /// Input elements in the same order.
@@ -87,13 +96,17 @@ template <class W> struct MatrixData {
 
 //===-- loads ----------------------------------------------------------------===//
 
-/// 16 bytes that are read once and nobody writes meanwhile.
-__device__ __forceinline__ uint4 loadStreamed(const void *from) {
-  uint4 value;
+/// Reads what is read once and nobody writes meanwhile.
+__device__ __forceinline__ void loadStreamed(RawPart<16> &value, const void *from) {
   asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "=r"(value.words[0]), "=r"(value.words[1]), "=r"(value.words[2]),
+                 "=r"(value.words[3])
                : "l"(from));
-  return value;
+}
+__device__ __forceinline__ void loadStreamed(RawPart<8> &value, const void *from) {
+  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v2.u32 {%0, %1}, [%2];"
+               : "=r"(value.words[0]), "=r"(value.words[1])
+               : "l"(from));
 }
 
 /// A float in shared memory of another CTA of the cluster; `address` as of sm90::mapToCta().
@@ -149,14 +162,14 @@ template <int Streams, int Tiles> struct StreamSums {
 /// format W.  `Depth` blocks of each stream are in flight.
 template <class W, int Matrices, int RowTiles, int Depth> struct WeightStream {
   static constexpr int streams = Matrices * RowTiles; // matrix s / RowTiles, rows s % RowTiles
-  static constexpr int each = 128 / W::bits;          // elements of a thread's 16 bytes
+  static constexpr int each = 8 * W::bytes / W::bits; // elements of a thread's load
   static constexpr int block = 4 * each, pieces = each / 8;
   static constexpr bool scaled = W::group > 0;
   static_assert(!scaled || W::group % block == 0, "a block has one scale for each row");
 
   const char *low[streams], *high[streams]; // rows g and g + 8, at the next block
   const typename W::Scale *scales[scaled ? streams : 1][2];
-  uint4 ring[Depth][streams][2];
+  RawPart<W::bytes> ring[Depth][streams][2];
   float ringScales[scaled ? Depth : 1][scaled ? streams : 1][2];
   int next = 0, count; // blocks
   int left;            // elements of k from the thread's first one of block `next` on
@@ -194,10 +207,13 @@ template <class W, int Matrices, int RowTiles, int Depth> struct WeightStream {
     bool exists = next < count && left > 0;
 #pragma unroll
     for (int s = 0; s < streams; ++s) {
-      ring[slot][s][0] = exists ? loadStreamed(low[s]) : make_uint4(0, 0, 0, 0);
-      ring[slot][s][1] = exists ? loadStreamed(high[s]) : make_uint4(0, 0, 0, 0);
-      low[s] += 64;
-      high[s] += 64;
+      ring[slot][s][0] = ring[slot][s][1] = {};
+      if (exists) {
+        loadStreamed(ring[slot][s][0], low[s]);
+        loadStreamed(ring[slot][s][1], high[s]);
+      }
+      low[s] += 4 * W::bytes;
+      high[s] += 4 * W::bytes;
       if constexpr (scaled)
 #pragma unroll
         for (int half = 0; half < 2; ++half)
@@ -215,7 +231,13 @@ template <class W, int Matrices, int RowTiles, int Depth> struct WeightStream {
   __device__ __forceinline__ void run(StreamSums<streams, Tiles> &sums, const StorageOf<X> *x,
                                       const int (&rows)[Tiles], int tiles, int64_t k, int first) {
     using Part = InputPart<X>;
-    constexpr bool ahead = Tiles * pieces * Part::registers <= 16; // load inputs a block ahead
+    // Inputs are loaded before they are needed, if there are registers: those of the next blocks
+    // while one multiplies with these.  `span` blocks of a row fill a line of the cache, which may
+    // be gone when the next block comes.
+    constexpr int bytes = block * static_cast<int>(sizeof(StorageOf<X>));
+    constexpr int line = bytes < 128 ? 128 / bytes : 1;
+    constexpr int span = Tiles > 1 && Depth % line == 0 ? line : 1;
+    constexpr bool ahead = span * Tiles * pieces * Part::registers <= 32;
     int begin = first * block + each * static_cast<int>(threadIdx.x % 4);
     auto load = [&](Part(&parts)[pieces], int j, int at) {
       int from = begin + at * block;
@@ -227,27 +249,33 @@ template <class W, int Matrices, int RowTiles, int Depth> struct WeightStream {
         else
           parts[i].clear();
     };
-    Part now[Tiles][pieces];
+    Part now[span][Tiles][pieces], later[span][Tiles][pieces];
+    auto loadAll = [&](int at) {
 #pragma unroll
-    for (int j = 0; j < Tiles; ++j)
-      if (ahead)
-        load(now[j], j, 0);
+      for (int j = 0; j < Tiles; ++j)
+        if (Tiles == 1 || j < tiles)
+#pragma unroll
+          for (int i = 0; i < span; ++i)
+            load(later[i][j], j, at + i);
+    };
+    if (ahead)
+      loadAll(0);
     for (int base = 0; base < count; base += Depth) {
 #pragma unroll
       for (int slot = 0; slot < Depth; ++slot) {
+        if (ahead && slot % span == 0) {
+#pragma unroll
+          for (int i = 0; i < span * Tiles * pieces; ++i)
+            (&now[0][0][0])[i] = (&later[0][0][0])[i];
+          loadAll(base + slot + span);
+        }
 #pragma unroll
         for (int j = 0; j < Tiles; ++j) {
           if (Tiles > 1 && j >= tiles)
             continue;
-          Part parts[pieces];
-          if constexpr (ahead) {
-#pragma unroll
-            for (int i = 0; i < pieces; ++i)
-              parts[i] = now[j][i];
-            load(now[j], j, base + slot + 1);
-          } else {
+          Part(&parts)[pieces] = now[slot % span][j];
+          if (!ahead)
             load(parts, j, base + slot);
-          }
           multiply(sums, j, parts, slot);
         }
         fetch(slot);

@@ -73,8 +73,11 @@ std::optional<KernelPlan> RouteTemplate::plan(mlir::func::FuncOp kernel,
   if (!routing || routing->tokens < 1 || routing->tokens > int64_t(1) << 24 ||
       routing->experts > 256 || routing->choices > 32 || routing->sequences < 1)
     return std::nullopt;
-  constexpr int64_t oneTokens = 128, manyTokens = 64, limit = 48 * 1024;
-  bool one = routing->tokens <= oneTokens && sharedBytes(*routing, oneTokens, 32) <= limit;
+  // A CTA for all tokens (fewer warps for few tokens, who meet sooner), or many of them.
+  constexpr int64_t manyTokens = 64, limit = 48 * 1024;
+  int64_t oneTokens = routing->tokens <= 8 ? 8 : 128, oneThreads = oneTokens == 8 ? 256 : 1024;
+  bool one =
+      routing->tokens <= oneTokens && sharedBytes(*routing, oneTokens, oneThreads / 32) <= limit;
 
   KernelPlan plan;
   plan.header = "route.cuh";
@@ -84,7 +87,7 @@ std::optional<KernelPlan> RouteTemplate::plan(mlir::func::FuncOp kernel,
   std::string shape = llvm::formatv(
       "using Shape = levin::kernels::RouteShape<{0}, {1}, {2}, {3}, {4}>;\n", routing->experts,
       routing->choices, routing->op.getNormalize() ? "true" : "false", one ? oneTokens : manyTokens,
-      one ? 1024 : 256);
+      one ? oneThreads : 256);
   std::string inputs =
       llvm::formatv("static_cast<const float *>(b{0}), static_cast<const int32_t *>(b{1})",
                     routing->scores, routing->starts);
@@ -95,7 +98,7 @@ std::optional<KernelPlan> RouteTemplate::plan(mlir::func::FuncOp kernel,
   const char *head = "extern \"C\" __global__ void __launch_bounds__(Shape::Threads)\n"
                      "    {0}({1}{2}, int64_t tokens, int64_t sequences) {{\n";
   DeviceLaunch launch;
-  launch.block[0] = one ? 1024 : 256;
+  launch.block[0] = one ? static_cast<uint32_t>(oneThreads) : 256;
   launch.scalars = {routing->tokens, routing->sequences};
   launch.programmatic = true;
   if (one) {

@@ -37,6 +37,7 @@ int failures = 0;
 
 template <int Experts, int Choices, bool Normalize> struct Router {
   using One = RouteShape<Experts, Choices, Normalize, 128, 1024>;
+  using Few = RouteShape<Experts, Choices, Normalize, 8, 256>;
   using Many = RouteShape<Experts, Choices, Normalize, 64, 256>;
   int64_t tokens, sequences;
   Buffer<float> scores, weights;
@@ -49,7 +50,11 @@ template <int Experts, int Choices, bool Normalize> struct Router {
 
   void launch(cudaStream_t stream, bool one) {
     auto blocks = static_cast<unsigned>((tokens + Many::Tokens - 1) / Many::Tokens);
-    if (one) {
+    if (one && tokens <= Few::Tokens) {
+      routeKernel<Few><<<1, Few::Threads, 0, stream>>>(scores.data(), starts.data(), weights.data(),
+                                                       rows.data(), offsets.data(), tokens,
+                                                       sequences);
+    } else if (one) {
       routeKernel<One><<<1, One::Threads, 0, stream>>>(scores.data(), starts.data(), weights.data(),
                                                        rows.data(), offsets.data(), tokens,
                                                        sequences);
