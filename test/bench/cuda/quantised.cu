@@ -32,15 +32,22 @@ template <Scalar Out> struct Gated {
   }
 };
 
+/// As templates/StreamGroup.cpp has it.
+template <class G> constexpr int resident() {
+  if (G::Tiles > 1 || (G::X == Scalar::F32 && G::Matrices == 2))
+    return 1;
+  return G::W::bits == 8 ? 2 : G::W::bytes == 8 ? 3 : 4;
+}
+
 template <class G, Scalar Out>
-__global__ void __launch_bounds__(G::threads)
+__global__ void __launch_bounds__(G::threads, resident<G>())
     dense(const StorageOf<G::X> *x, const void *w, const typename G::W::Scale *scales, void *out,
           int tokens, int n, int k) {
   gemv<G, Plain<Out>>(x, {{w, scales}}, Tail<Plain<Out>>{{}, {out}}, tokens, n, k);
 }
 /// One matrix, or two halves of `w` and of `scales` with experts * n rows each.
 template <class G, int Choices, Scalar Out>
-__global__ void __launch_bounds__(G::threads)
+__global__ void __launch_bounds__(G::threads, resident<G>())
     grouped(const StorageOf<G::X> *x, const int32_t *places, const int32_t *offsets, const void *w,
             const typename G::W::Scale *scales, void *out, int rows, int n, int k, int experts) {
   int64_t size = int64_t(experts) * n * k;
@@ -267,31 +274,22 @@ void timings() {
   std::printf("copy %.3f TB/s\n", copyRate * 1e-12);
   using I8 = Int8Matrix<128, Half>;
   using I4 = Int4Matrix<128, Half>;
+  using Short = Int4Matrix<64, Half>;
   for (int tokens : {1, 8}) {
-    timeDense<Dense<1, 1, 8, 1, 4, I8>>("int8 1 x 8, depth 4", tokens, 24576, 6144);
-    timeDense<Dense<1, 1, 8, 1, 2, I8>>("int8 1 x 8, depth 2", tokens, 24576, 6144);
-    timeDense<Dense<1, 2, 8, 1, 2, I8>>("int8 2 x 8, depth 2", tokens, 24576, 6144);
-    timeDense<Dense<1, 1, 4, 1, 4, I8>>("int8 1 x 4, depth 4", tokens, 24576, 6144);
-    timeDense<Dense<1, 1, 8, 1, 4, I4>>("int4 1 x 8, depth 4", tokens, 24576, 6144);
-    timeDense<Dense<1, 1, 8, 1, 2, I4>>("int4 1 x 8, depth 2", tokens, 24576, 6144);
-    timeDense<Dense<1, 1, 4, 1, 4, I4>>("int4 1 x 4, depth 4", tokens, 24576, 6144);
-    timeDense<Dense<1, 2, 4, 1, 2, I4>>("int4 2 x 4, depth 2", tokens, 24576, 6144);
+    timeDense<Dense<1, 1, 8, 1, 4, I8>>("int8", tokens, 24576, 6144);
+    timeDense<Dense<1, 1, 4, 1, 4, I4>>("int4", tokens, 24576, 6144);
+    timeDense<Dense<1, 1, 4, 1, 8, Short>>("int4, groups of 64", tokens, 24576, 6144);
+    timeDense<Dense<1, 1, 4, 1, 4, Short>>("int4, groups of 64, depth 4", tokens, 24576, 6144);
   }
-  timeDense<Dense<2, 2, 8, 1, 2, I8>>("int8 2 tiles 2 x 8, depth 2", 16, 24576, 6144);
-  timeDense<Dense<2, 2, 4, 1, 2, I4>>("int4 2 tiles 2 x 4, depth 2", 16, 24576, 6144);
   Buffer<uint8_t> w(size_t(2) * 32 * 9216 * 6144);
   fillRandomKernel<<<1024, 256>>>(reinterpret_cast<Half *>(w.data()), w.size() / 2, 1, 1);
-  for (int tokens : {1, 4, 8}) {
-    timeGrouped<Experts<2, 1, 1, 8, 2, I8>>("int8 w13 1 x 8, depth 2", w.data(), tokens);
-    timeGrouped<Experts<2, 1, 1, 4, 4, I8>>("int8 w13 1 x 4, depth 4", w.data(), tokens);
-    timeGrouped<Experts<2, 1, 1, 8, 2, I4>>("int4 w13 1 x 8, depth 2", w.data(), tokens);
-    timeGrouped<Experts<2, 1, 1, 4, 2, I4>>("int4 w13 1 x 4, depth 2", w.data(), tokens);
-    timeGrouped<Experts<1, 1, 1, 8, 4, I8>>("int8 w2 1 x 8, depth 4", w.data(), tokens);
-    timeGrouped<Experts<1, 1, 1, 4, 4, I4>>("int4 w2 1 x 4, depth 4", w.data(), tokens);
-  }
-  for (int tokens : {16, 64}) {
-    timeGrouped<Experts<2, 2, 1, 4, 2, I8>>("int8 w13 2 tiles 1 x 4, depth 2", w.data(), tokens);
-    timeGrouped<Experts<2, 2, 1, 4, 2, I4>>("int4 w13 2 tiles 1 x 4, depth 2", w.data(), tokens);
+  for (int tokens : {1, 8, 16}) {
+    timeGrouped<Experts<2, 1, 1, 8, 2, I8>>("int8 w13", w.data(), tokens);
+    timeGrouped<Experts<2, 1, 1, 4, 2, I4>>("int4 w13", w.data(), tokens);
+    timeGrouped<Experts<2, 1, 1, 4, 4, Short>>("int4 w13, groups of 64", w.data(), tokens);
+    timeGrouped<Experts<1, 1, 1, 8, 4, I8>>("int8 w2", w.data(), tokens);
+    timeGrouped<Experts<1, 1, 1, 4, 4, I4>>("int4 w2", w.data(), tokens);
+    timeGrouped<Experts<1, 1, 1, 4, 8, Short>>("int4 w2, groups of 64", w.data(), tokens);
   }
 }
 
@@ -301,12 +299,15 @@ int main(int argc, char **argv) {
   bool all = argc < 2;
   if (all || std::strcmp(argv[1], "check") == 0) {
     checkDense<Dense<1, 1, 8, 1, 4, Int8Matrix<64, float>>>("int8, groups of 64");
+    checkDense<Dense<1, 1, 8, 1, 8, Int8Matrix<32, __half>>>("int8, groups of 32");
     checkDense<Dense<2, 2, 8, 2, 2, Int8Matrix<128, Half>>>("int8, two tiles, cluster 2");
-    checkDense<Dense<1, 1, 8, 1, 4, Int4Matrix<128, Half>>>("int4, groups of 128");
+    checkDense<Dense<1, 1, 4, 1, 4, Int4Matrix<128, Half>>>("int4, groups of 128");
+    checkDense<Dense<1, 1, 4, 1, 8, Int4Matrix<64, Half>>>("int4, groups of 64");
     checkDense<Dense<2, 2, 4, 4, 2, Int4Matrix<256, float>>>("int4, two tiles, cluster 4");
-    checkDense<GemvShape<1, 1, 1, 1, 4, 1, 2, Scalar::F32, Int4Matrix<128, float>>>(
+    checkDense<GemvShape<1, 1, 1, 1, 4, 1, 4, Scalar::F32, Int4Matrix<128, float>>>(
         "int4, float32 input");
     checkGrouped<Experts<2, 1, 1, 8, 2, Int8Matrix<128, Half>>>("int8 experts");
+    checkGrouped<Experts<2, 1, 1, 4, 4, Int4Matrix<64, Half>>>("int4 experts, groups of 64");
     checkGrouped<Experts<2, 4, 1, 4, 2, Int4Matrix<128, float>>>("int4 experts");
   }
   if (all || std::strcmp(argv[1], "time") == 0)
