@@ -51,12 +51,13 @@ lightningSequence(const LightningArguments<In, Out> &arguments, int64_t sequence
   return {begin, end - begin, slot, past <= 0};
 }
 
-// Neighbouring values, as many as are loaded or stored at once.
+// Neighbouring values, as many as are loaded or stored at once.  Not by __ldg(): the kernel before
+// may still write them while this one starts.
 template <int Count>
 __device__ __forceinline__ void loadFloats(float (&to)[Count], const float *at) {
 #pragma unroll
   for (int i = 0; i < Count; i += 4) {
-    float4 part = __ldg(reinterpret_cast<const float4 *>(at + i));
+    float4 part = *reinterpret_cast<const float4 *>(at + i);
     to[i] = part.x, to[i + 1] = part.y, to[i + 2] = part.z, to[i + 3] = part.w;
   }
 }
@@ -68,13 +69,13 @@ __device__ __forceinline__ void loadFloats(float (&to)[Count], const __nv_bfloat
   if constexpr (Count % 8 == 0) {
 #pragma unroll
     for (int i = 0; i < Count; i += 8) {
-      uint4 part = __ldg(reinterpret_cast<const uint4 *>(at + i));
+      uint4 part = *reinterpret_cast<const uint4 *>(at + i);
       unpack(i, part.x), unpack(i + 2, part.y), unpack(i + 4, part.z), unpack(i + 6, part.w);
     }
   } else {
 #pragma unroll
     for (int i = 0; i < Count; i += 4) {
-      uint2 part = __ldg(reinterpret_cast<const uint2 *>(at + i));
+      uint2 part = *reinterpret_cast<const uint2 *>(at + i);
       unpack(i, part.x), unpack(i + 2, part.y);
     }
   }
