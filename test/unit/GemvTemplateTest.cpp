@@ -92,6 +92,42 @@ TEST(GemvTemplate, LeavesOthersTheirKernels) {
   EXPECT_NE(planOf(linear(1, 4096, 4092, "bf16")).name, "gemv");
 }
 
+/// nn.linear of bf16 tokens with a weight of int8 or int4.
+std::string quantised(int64_t tokens, bool isInt8, int64_t group) {
+  constexpr int64_t n = 512, k = 1920;
+  std::string q =
+      llvm::formatv("tensor<{0}x{1}x{2}>", n, isInt8 ? k : k / 2, isInt8 ? "i8" : "ui8");
+  return llvm::formatv(R"(
+func.func @f(%x: tensor<{0}x{1}xbf16>, %q: {2}, %s: tensor<{3}x{4}xbf16>) -> tensor<{0}x{3}xf32> {{
+  %w = nn.dequantize %q, %s {{group = {5} : i64} : {2}, tensor<{3}x{4}xbf16> -> tensor<{3}x{1}xf32>
+  %xf = arith.extf %x : tensor<{0}x{1}xbf16> to tensor<{0}x{1}xf32>
+  %y = nn.linear %xf, %w : tensor<{0}x{1}xf32>, tensor<{3}x{1}xf32>
+  return %y : tensor<{0}x{3}xf32>
+})",
+                       tokens, k, q, n, k / group, group);
+}
+
+TEST(GemvTemplate, StreamsQuantisedMatrices) {
+  Planned bytes = planOf(quantised(1, true, 64));
+  ASSERT_EQ(bytes.name, "gemv");
+  EXPECT_NE(bytes.plan.source.find("levin::kernels::Int8Matrix<64, __nv_bfloat16>"),
+            std::string::npos)
+      << bytes.plan.source;
+  EXPECT_NE(bytes.plan.source.find("{{b1, static_cast<const __nv_bfloat16 *>(b2)}}"),
+            std::string::npos)
+      << bytes.plan.source;
+  Planned nibbles = planOf(quantised(8, false, 64));
+  ASSERT_EQ(nibbles.name, "gemv");
+  EXPECT_NE(nibbles.plan.source.find("levin::kernels::Int4Matrix<64, __nv_bfloat16>"),
+            std::string::npos);
+  // A block of a warp must lie in one group; more rows go to the tensor cores as tiles, if groups
+  // are large enough for those.
+  EXPECT_NE(planOf(quantised(1, true, 16)).name, "gemv");
+  EXPECT_NE(planOf(quantised(1, false, 32)).name, "gemv");
+  EXPECT_NE(planOf(quantised(9, true, 64)).name, "gemv");
+  EXPECT_EQ(planOf(quantised(9, true, 32)).name, "gemv");
+}
+
 TEST(ExpertGemvTemplate, TakesAnExpertForEachCta) {
   Planned up = planOf(R"(
 func.func @f(%x: tensor<4x64xf32>, %rows: tensor<4x2xi32>, %o: tensor<33xi32>,
