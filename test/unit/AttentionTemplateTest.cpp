@@ -132,6 +132,7 @@ TEST_F(AttentionTemplate, TakesPagesOfFp8) {
   auto made = plan({512, 8, 2, 64, 4, "bf16", "f8E4M3FN"});
   ASSERT_TRUE(made);
   EXPECT_EQ(kinds(*made), (Kinds{"store", "prefill", "decode beside", "combine beside"}));
+  EXPECT_EQ(made->launches[1].sharedBytes, 1024u + 6 * 128 * 128 + 2 * 128 * 64 + 256);
   EXPECT_EQ(made->launches[1].tensorMaps[0].swizzle, 64u);
   EXPECT_EQ(made->launches[1].tensorMaps[0].box, (std::vector<uint32_t>{64, 64}));
 }

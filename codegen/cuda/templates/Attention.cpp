@@ -186,6 +186,9 @@ private:
   void addPlain(int64_t least);
   void addFew();
   uint32_t plainShared() const;
+  int64_t partialCount() const {
+    return g.perGroup() * g.size + static_cast<int64_t>(llvm::alignTo(2 * g.perGroup(), 4));
+  }
 };
 } // namespace
 
@@ -319,12 +322,17 @@ void PlanBuilder::addStore(int64_t least) {
 }
 
 void PlanBuilder::addPrefill() {
+  // Six tiles of 128 rows, for fp8 two more as they are stored, what describes them, barriers; 1024
+  // bytes of alignment.
+  int64_t raw = g.page == DType::BF16 ? 0 : 2 * 128 * g.size;
+  int64_t shared = 6 * 128 * 2 * g.size + raw + 128 + 128 + 1024;
   DeviceLaunch &launch =
       add("prefill", "384, 1", true, {},
-          llvm::formatv("attentionPrefill<{0}>(&keyMap, &valueMap, batch, {1}, static_cast<{2} *>"
+          llvm::formatv("static_assert(PrefillLayout<{0}>::sharedBytes == {5});\n  "
+                        "attentionPrefill<{0}>(&keyMap, &valueMap, batch, {1}, static_cast<{2} *>"
                         "(b{3}), reinterpret_cast<const Turn *>(static_cast<uint8_t *>(scratch) + "
                         "{4}));",
-                        shape, view(g.q), storageName(g.result), g.output, turnOffset)
+                        shape, view(g.q), storageName(g.result), g.output, turnOffset, shared)
               .str());
   launch.block = {384, 1, 1};
   int64_t tiles = (g.tokens * g.perGroup() / 128 + g.sequences) * g.groups;
@@ -332,9 +340,7 @@ void PlanBuilder::addPrefill() {
     launch.grid = {uint32_t(tiles), 1, 1};
   else
     launch.blocksPerProcessor = 1;
-  // As PrefillLayout: 1024 bytes of alignment, six tiles of 128 rows, what describes them,
-  // barriers.
-  launch.sharedBytes = static_cast<uint32_t>(1024 + 6 * 128 * 2 * g.size + 128 + 128);
+  launch.sharedBytes = static_cast<uint32_t>(shared);
   launch.programmatic = true;
 }
 
@@ -349,15 +355,17 @@ void PlanBuilder::addDecode(bool concurrent) {
                    2 * rowBytes + 2 * 4 * queries * 4 + queries * 4 + g.width / 2 * 8;
   shared = llvm::alignTo(shared, 8) + stages * 16 + 1024;
   int64_t mostRuns = perProcessor * std::max<int64_t>(target.processors, spareProcessors);
-  DeviceLaunch &decode =
-      add("decode", "160, " + std::to_string(perProcessor), true,
-          {{"leastUnits", 1}, {"mostRuns", mostRuns}},
-          llvm::formatv("pagedDecode<{0}>(&keyMap, &valueMap, batch, {1}, {2}, {3}, {4}, {5}, "
-                        "static_cast<{6} *>(b{7}), scratch, static_cast<int>(leastUnits), "
-                        "static_cast<int>(mostRuns));",
-                        shape, view(g.q), view(g.k), view(g.v), pages(g.keys, false),
-                        pages(g.values, false), storageName(g.result), g.output)
-              .str());
+  DeviceLaunch &decode = add(
+      "decode", "160, " + std::to_string(perProcessor), true,
+      {{"leastUnits", 1}, {"mostRuns", mostRuns}},
+      llvm::formatv("static_assert(DecodeLayout<{0}>::sharedBytes == {8});\n  "
+                    "static_assert(DecodeLayout<{0}>::partialCount == {9});\n  "
+                    "pagedDecode<{0}>(&keyMap, &valueMap, batch, {1}, {2}, {3}, {4}, {5}, "
+                    "static_cast<{6} *>(b{7}), scratch, static_cast<int>(leastUnits), "
+                    "static_cast<int>(mostRuns));",
+                    shape, view(g.q), view(g.k), view(g.v), pages(g.keys, false),
+                    pages(g.values, false), storageName(g.result), g.output, shared, partialCount())
+          .str());
   // A CTA each on half of the processors still reads at nearly full speed, and leaves the others to
   // prefill, whose CTAs need all registers.
   if (concurrent)
@@ -388,10 +396,11 @@ uint32_t PlanBuilder::plainShared() const {
 void PlanBuilder::addPlain(int64_t least) {
   DeviceLaunch &launch =
       add("plain", "128", false, {{"least", least}},
-          llvm::formatv("attentionPlain<{0}>(batch, static_cast<int>(least), {1}, {2}, {3}, "
+          llvm::formatv("static_assert(PlainLayout<{0}>::sharedBytes == {6});\n  "
+                        "attentionPlain<{0}>(batch, static_cast<int>(least), {1}, {2}, {3}, "
                         "static_cast<{4} *>(b{5}));",
                         shape, view(g.q), pages(g.keys, true), pages(g.values, true),
-                        storageName(g.result), g.output)
+                        storageName(g.result), g.output, plainShared())
               .str());
   launch.grid = {uint32_t(g.tokens * g.perGroup() / 16 + g.sequences), uint32_t(g.groups), 1};
   launch.block = {128, 1, 1};
@@ -424,8 +433,7 @@ KernelPlan PlanBuilder::build() {
   // As DecodeScratch; then a turn for each token and pair of channels.
   int64_t runs = (llvm::divideCeil(g.perGroup(), 8) == 1 ? 2 : 1) *
                  std::max<int64_t>(target.processors, spareProcessors);
-  int64_t partial = g.perGroup() * g.size + llvm::alignTo(2 * g.perGroup(), 4);
-  turnOffset = llvm::alignTo(static_cast<uint64_t>(256 + 2 * runs * partial * 4), 256);
+  turnOffset = llvm::alignTo(static_cast<uint64_t>(256 + 2 * runs * partialCount() * 4), 256);
   plan.scratchBytes = turnOffset;
   if (g.tokens <= g.sequences) {
     addDecode(false);
