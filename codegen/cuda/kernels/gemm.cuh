@@ -39,7 +39,7 @@ template <int Products, int MaxTokens, int Cluster, bool SplitK, int Parts = 1> 
   static constexpr int weightBytes = 128 * 128;
   static constexpr int tokenPanel = MaxTokens * 128; // bytes of 64 elements of k of all tokens
   static constexpr int stageBytes = weightBytes + (SplitK ? 2 : Parts) * tokenPanel;
-  static constexpr int tokenBox = MaxTokens < 32 ? MaxTokens : 32; // tokens of one copy
+  static constexpr int tokenBox = MaxTokens < 64 ? MaxTokens : 64; // tokens of one copy
   static constexpr int weightBox = weightRows / Products;          // rows of one copy
   static constexpr int chunk =
       MaxTokens < 32 ? MaxTokens : 32;  // tokens whose sums are in shared memory at a time
@@ -89,7 +89,7 @@ public:
         return false;
       enter();
     }
-    constexpr int group = 8;
+    constexpr int group = 16;
     int index = next - first;
     int groupBegin = index / (group * blocks) * group;
     index -= groupBegin * blocks;

@@ -23,12 +23,12 @@ struct Shape {
   int64_t weightRows() const { return splitK ? 64 : 128; }
   int64_t columns() const { return weightRows() / products; }
   uint32_t weightBox() const { return static_cast<uint32_t>(columns()); }
-  uint32_t tokenBox() const { return static_cast<uint32_t>(std::min<int64_t>(maxTokens, 32)); }
+  uint32_t tokenBox() const { return static_cast<uint32_t>(std::min<int64_t>(maxTokens, 64)); }
   int64_t stageBytes() const { return 128 * 128 + (splitK ? 2 : parts) * maxTokens * 128; }
   int64_t stages(int64_t limit) const {
     return std::min<int64_t>((limit - restBytes()) / stageBytes(), 12);
   }
-  int64_t restBytes() const { return 4 * tokenBox() * 68 * 4 + 512; }
+  int64_t restBytes() const { return 4 * std::min<int64_t>(maxTokens, 32) * 68 * 4 + 512; }
   uint32_t sharedBytes(int64_t limit) const {
     return static_cast<uint32_t>(stages(limit) * stageBytes() + restBytes());
   }
