@@ -38,7 +38,7 @@ template <int D, int Stages = D == 128 ? 3 : 4> struct LightningPrefillShape {
 
 namespace lightning {
 
-template <int D, int Stages, bool Multicast, int Parts> class Prefill {
+template <int D, int Stages, bool Multicast, int Fine> class Prefill {
 public:
   using Shape = LightningPrefillShape<D, Stages>;
   static_assert(!Multicast || Shape::halves == 2);
@@ -198,9 +198,9 @@ public:
         powers[i] = expf(-slope * static_cast<float>(lane % 4 * 2 + i / 2 * 8 + i % 2 + 1));
       const float chunkDecay = expf(-slope * static_cast<float>(Shape::chunk));
       float s[D / 2], o[32];
-      uint32_t rounded[Parts][D / 16][4];
+      uint32_t rounded[D / 16 + Fine][4];
       state.begin(s, work);
-      // The state as an operand of the chunk from `begin` on (with two parts, of twice the digits),
+      // The state as an operand of the chunk from `begin` on (some of it of twice the digits),
       // then decayed over it.
       auto round = [&](int begin) {
 #pragma unroll
@@ -209,9 +209,9 @@ public:
           for (int i = 0; i < 4; ++i) {
             const float low = s[8 * k + 2 * i], high = s[8 * k + 2 * i + 1];
             const uint32_t pair = sm90::packBf16(low, high);
-            rounded[0][k][i] = pair;
-            if constexpr (Parts == 2)
-              rounded[1][k][i] =
+            rounded[k][i] = pair;
+            if (k < Fine)
+              rounded[D / 16 + k][i] =
                   sm90::packBf16(low - sm90::lowBf16(pair), high - sm90::highBf16(pair));
           }
         const int valid = work.count - begin;
@@ -248,11 +248,10 @@ public:
         sm90::wait(full(ring.stage), ring.parity);
         sm90::wgmmaFence();
 #pragma unroll
-        for (int part = 0; part < Parts; ++part)
-#pragma unroll
-          for (int i = 0; i < D / 16; ++i)
-            sm90::wgmma<64>(o, rounded[part][i], advance(q, i / 4 * Shape::tile + i % 4 * 32),
-                            part + i > 0);
+        for (int i = 0; i < D / 16 + Fine; ++i) {
+          const int k = i % (D / 16);
+          sm90::wgmma<64>(o, rounded[i], advance(q, k / 4 * Shape::tile + k % 4 * 32), i > 0);
+        }
         sm90::wgmmaCommit();
         sm90::wait(scoresFull(buffer.stage), buffer.parity);
         sm90::wgmmaFence();
@@ -353,16 +352,17 @@ private:
 /// shared memory, and 128 registers a thread: __launch_bounds__(512, 1).  A quarter of a
 /// multiprocessor's registers is left to the kernel beside this one.  Boxes of every map are 64 by
 /// 64 elements with 128-byte swizzle.  With Multicast, clusters of 2: the halves of a head, which
-/// read q and k once.  Parts: of bf16 that S is rounded to as an operand; two halve the error.
+/// read q and k once.  Fine: how many blocks of 16 channels of k have S as
+/// an operand in two parts.
 template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = D == 128,
-          int Parts = 2>
+          int Fine = D / 16>
 __device__ __forceinline__ void lightningPrefill(const CUtensorMap *q, const CUtensorMap *k,
                                                  const CUtensorMap *v, const CUtensorMap *output,
                                                  const LightningPrefillArguments &arguments) {
   extern __shared__ char dynamicShared[];
   const uint32_t misaligned = sm90::sharedAddress(dynamicShared) % 1024;
-  lightning::Prefill<D, Stages, Multicast, Parts> prefill(
-      arguments, dynamicShared + (1024 - misaligned) % 1024);
+  lightning::Prefill<D, Stages, Multicast, Fine> prefill(arguments, dynamicShared +
+                                                                        (1024 - misaligned) % 1024);
   prefill.prepare();
   if constexpr (Multicast)
     sm90::clusterSync();

@@ -83,13 +83,12 @@ void launchPlain(const LightningArguments<In, Out> &arguments, int sequences, in
   CHECK_CUDA(cudaGetLastError());
 }
 
-template <int D, int Stages, bool Multicast, int Parts>
+template <int D, int Stages, bool Multicast, int Fine>
 __global__ void __launch_bounds__(512, 1) __cluster_dims__(Multicast ? 2 : 1, 1, 1)
     lightningPrefillKernel(const __grid_constant__ CUtensorMap joint,
                            const __grid_constant__ CUtensorMap output,
                            const __grid_constant__ kernels::LightningPrefillArguments arguments) {
-  kernels::lightningPrefill<D, Stages, Multicast, Parts>(&joint, &joint, &joint, &output,
-                                                         arguments);
+  kernels::lightningPrefill<D, Stages, Multicast, Fine>(&joint, &joint, &joint, &output, arguments);
 }
 template <int D>
 __global__ void __launch_bounds__(256, 1)
@@ -121,13 +120,13 @@ inline CUtensorMap mapOf(const bf16 *data, int64_t rows, int64_t columns) {
 /// q, k and v are parts of one tensor.
 /// q, k and v are parts of one tensor.  Sequences are cut into at most `segments`.
 template <int D, int Stages = kernels::LightningPrefillShape<D>::stages, bool Multicast = D == 128,
-          int Parts = 2>
+          int Fine = D / 16>
 void launchPrefill(const LightningArguments<bf16, bf16> &a, int sequences, int64_t shortest,
                    cudaStream_t stream = nullptr, int segments = 1) {
   using Shape = kernels::LightningPrefillShape<D, Stages>;
   using SegmentsShape = kernels::LightningSegmentsShape<D>;
   static const int processors = [] {
-    CHECK_CUDA(cudaFuncSetAttribute(lightningPrefillKernel<D, Stages, Multicast, Parts>,
+    CHECK_CUDA(cudaFuncSetAttribute(lightningPrefillKernel<D, Stages, Multicast, Fine>,
                                     cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10));
     CHECK_CUDA(cudaFuncSetAttribute(lightningSegmentsKernel<D>,
                                     cudaFuncAttributeMaxDynamicSharedMemorySize, 220 << 10));
@@ -158,7 +157,7 @@ void launchPrefill(const LightningArguments<bf16, bf16> &a, int sequences, int64
     lightningSegmentsKernel<D>
         <<<grid, SegmentsShape::threads, SegmentsShape::bytes(sequences), stream>>>(joint,
                                                                                     arguments);
-  lightningPrefillKernel<D, Stages, Multicast, Parts>
+  lightningPrefillKernel<D, Stages, Multicast, Fine>
       <<<grid, Shape::threads, Shape::bytes(sequences), stream>>>(joint, output, arguments);
   CHECK_CUDA(cudaGetLastError());
 }
