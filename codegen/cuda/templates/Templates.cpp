@@ -6,9 +6,9 @@ namespace levin::cuda {
 
 llvm::ArrayRef<const KernelTemplate *> cudaKernelTemplates() {
   static const std::vector<const KernelTemplate *> templates{
-      &templates::attention(),  &templates::lightning(), &templates::route(),    &templates::gemv(),
-      &templates::expertGemv(), &templates::gemm(),      &templates::gemmQuantised(),
-      &templates::gemmSimt(),
+      &templates::attention(),     &templates::lightning(),  &templates::route(),
+      &templates::gemv(),          &templates::expertGemv(), &templates::gemm(),
+      &templates::gemmQuantised(), &templates::gemmSimt(),
   };
   return templates;
 }

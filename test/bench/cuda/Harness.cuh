@@ -150,8 +150,8 @@ template <typename F> Times timeInGraph(F &&launch, int repeats = 20, int runs =
 /// Bytes a second, read plus written, of a copy of `bytes`: the ceiling for memory-bound kernels.
 inline double copyBandwidth(size_t bytes = size_t(2) << 30) {
   Buffer<char> from(bytes), to(bytes);
-  Times times =
-      timeOf([&] { cudaMemcpyAsync(to.data(), from.data(), bytes, cudaMemcpyDeviceToDevice); }, 3, 15);
+  Times times = timeOf(
+      [&] { cudaMemcpyAsync(to.data(), from.data(), bytes, cudaMemcpyDeviceToDevice); }, 3, 15);
   return 2.0 * static_cast<double>(bytes) / (times.median * 1e-3);
 }
 
