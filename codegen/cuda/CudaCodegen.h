@@ -19,6 +19,8 @@ struct CudaCodegenOptions {
   /// Whether kernel templates and generated kernels may replace the decomposition (off: what every
   /// op means, compiled).
   bool templates = true;
+  /// Whether cuBLASLt computes products that nothing follows; needs `templates`.
+  bool library = false;
   /// Keep the IR or source of each kernel in CudaKernel::ir.
   bool keepIr = false;
   /// Called as sources are compiled, from any thread, one call at a time.

@@ -6,22 +6,26 @@
 namespace levin::cuda {
 
 mlir::FailureOr<DeviceKernel> emitDeviceKernel(mlir::func::FuncOp kernel, const CudaTarget &target,
-                                               bool templates) {
+                                               Replace replace) {
   DeviceKernel result;
   result.signature = host::signatureOf(kernel);
-  if (templates)
-    for (const KernelTemplate *candidate : cudaKernelTemplates())
+  llvm::SmallVector<const KernelTemplate *> candidates;
+  if (replace == Replace::Library)
+    candidates.push_back(&libraryKernelTemplate());
+  if (replace != Replace::Nothing) {
+    llvm::append_range(candidates, cudaKernelTemplates());
+    for (const KernelTemplate *candidate : candidates)
       if (auto plan = candidate->plan(kernel, target)) {
         result.method = candidate->name().str();
         result.plan = std::move(plan);
         return result;
       }
-  if (templates)
     if (auto group = analyseRows(kernel); group && canEmitRows(*group, kernel)) {
       result.code = emitRowKernel(kernel, *group);
       result.method = result.code.method;
       return result;
     }
+  }
   auto code = emitGenericKernel(kernel, result.signature);
   if (mlir::failed(code))
     return mlir::failure();

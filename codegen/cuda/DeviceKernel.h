@@ -14,11 +14,18 @@ struct DeviceKernel {
   DeviceCode code;                // if there is no plan
 };
 
-/// How `kernel` runs on `target`: by a template or a generated kernel if one matches and
-/// `templates` is set, else from the decomposition.  A kernel that becomes code is consumed; the
+/// What may replace the decomposition of a kernel.
+enum class Replace {
+  Nothing,
+  Kernels, // templates and generated kernels
+  Library  // and, before them, products by cuBLASLt
+};
+
+/// How `kernel` runs on `target`: by a template or a generated kernel if one matches and `replace`
+/// allows it, else from the decomposition.  A kernel that becomes code is consumed; the
 /// code stands beside it.
 mlir::FailureOr<DeviceKernel> emitDeviceKernel(mlir::func::FuncOp kernel, const CudaTarget &target,
-                                               bool templates);
+                                               Replace replace);
 
 } // namespace levin::cuda
 

@@ -68,7 +68,7 @@ struct EmitKernels : impl::EmitKernelsPassBase<EmitKernels> {
 
   mlir::LogicalResult show(mlir::func::FuncOp kernel, const CudaTarget &known) {
     std::string name = kernel.getName().str();
-    auto made = emitDeviceKernel(kernel, known, templates);
+    auto made = emitDeviceKernel(kernel, known, templates ? Replace::Kernels : Replace::Nothing);
     if (mlir::failed(made))
       return mlir::failure();
     if (made->plan) {

@@ -49,6 +49,9 @@ public:
 /// Every template, in the order in which they are tried.
 llvm::ArrayRef<const KernelTemplate *> cudaKernelTemplates();
 
+/// The template of products that cuBLASLt computes; tried first where it is asked for.
+const KernelTemplate &libraryKernelTemplate();
+
 } // namespace levin::cuda
 
 #endif // LEVIN_CODEGEN_CUDA_KERNELTEMPLATE_H

@@ -237,5 +237,26 @@ TEST_F(GemmTemplate, RefusesWhatIsNoProduct) {
   }
 }
 
+TEST_F(GemmTemplate, LibraryTakesProductsThatNothingFollows) {
+  auto made = plan(templates::library(), R"(
+func.func @f(%x: tensor<64x32xbf16>, %w: tensor<48x32xbf16>) -> tensor<64x48xbf16> {
+  %xf = arith.extf %x : tensor<64x32xbf16> to tensor<64x32xf32>
+  %1 = nn.linear %xf, %w : tensor<64x32xf32>, tensor<48x32xbf16>
+  %2 = arith.truncf %1 : tensor<64x48xf32> to tensor<64x48xbf16>
+  return %2 : tensor<64x48xbf16>
+})");
+  ASSERT_TRUE(made && made->product);
+  artifact::LibraryProduct expected{
+      64, 48, 32, 0, 1, 2, artifact::DType::BF16, artifact::DType::BF16, artifact::DType::BF16};
+  EXPECT_EQ(*made->product, expected);
+  EXPECT_TRUE(made->launches.empty() && made->source.empty());
+  EXPECT_FALSE(plan(templates::library(), linear(64, 48, 32))); // silu follows
+  EXPECT_FALSE(plan(templates::library(), R"(
+func.func @f(%x: tensor<64x32xf32>, %w: tensor<48x32xbf16>) -> tensor<64x48xf32> {
+  %1 = nn.linear %x, %w : tensor<64x32xf32>, tensor<48x32xbf16>
+  return %1 : tensor<64x48xf32>
+})"));                                                          // two types
+}
+
 } // namespace
 } // namespace levin::cuda

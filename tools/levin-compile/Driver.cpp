@@ -313,7 +313,8 @@ Status Driver::generateHost(mlir::ModuleOp kernels) {
 Status Driver::generateCuda(mlir::ModuleOp kernels) {
   LEVIN_ASSIGN_OR_RETURN(cuda::CudaToolkit toolkit, cuda::findCudaToolkit());
   cuda::CudaCodegenOptions codegen;
-  codegen.templates = options.kernels == "auto";
+  codegen.templates = options.kernels != "generic";
+  codegen.library = options.kernels == "library";
   codegen.keepIr = !options.dumpPhases.empty();
   codegen.threads = static_cast<unsigned>(options.threads);
   codegen.progress = [&](size_t done, size_t) { progress.update(done); };
@@ -432,6 +433,10 @@ Status Driver::run() {
   LEVIN_ASSIGN_OR_RETURN(targets, parseTargets(options.targets));
   if (targets.cuda)
     host.target = pipelines::Target::Cuda;
+  else if (options.kernels == "library")
+    return makeError(ErrorCode::OptionValue, "--kernels library is for GPUs")
+        .note("have", "--target " + options.targets)
+        .note("fix", "leave it out, or compile with --target cuda");
   LEVIN_RETURN_IF_ERROR(prepareContext());
   if (options.printPipeline) {
     host.buckets = defaultBuckets(options.slots);

@@ -72,8 +72,9 @@ static void addModel(tool::Command &command, compile::Options &options) {
                  "Pages of 64 tokens of these caches. Default: as many as all slots may fill.",
                  {.value = "N", .min = 1, .max = 1u << 31});
   command.option("--kernels", &options.kernels,
-                 "generic compiles every op's definition and uses no hand-written kernel.",
-                 {.value = "KIND", .choices = {"auto", "generic"}});
+                 "generic compiles every op's definition and uses no hand-written kernel; library "
+                 "has cuBLASLt compute products that nothing follows (GPUs only).",
+                 {.value = "KIND", .choices = {"auto", "generic", "library"}});
   command.option("--memory", &options.memory,
                  "Memory of the machine or card that will run it, in bytes (16G). Default: this "
                  "machine's, or that of the GPU that --target names.",

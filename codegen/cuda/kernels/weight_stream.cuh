@@ -109,6 +109,24 @@ __device__ __forceinline__ void loadStreamed(RawPart<8> &value, const void *from
                : "l"(from));
 }
 
+// Scales stay as they are stored until they are needed: a conversion would wait for the load.
+__device__ __forceinline__ void loadScale(uint16_t &raw, const void *from) {
+  asm volatile("ld.global.nc.u16 %0, [%1];" : "=h"(raw) : "l"(from));
+}
+__device__ __forceinline__ void loadScale(float &raw, const void *from) {
+  asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(raw) : "l"(from));
+}
+__device__ uint16_t rawScale(__nv_bfloat16);
+__device__ uint16_t rawScale(__half);
+__device__ float rawScale(float);
+template <typename Scale> __device__ __forceinline__ float scaleOf(uint16_t raw) {
+  return __half2float(__ushort_as_half(raw));
+}
+template <> __device__ __forceinline__ float scaleOf<__nv_bfloat16>(uint16_t raw) {
+  return __uint_as_float(uint32_t(raw) << 16);
+}
+template <typename Scale> __device__ __forceinline__ float scaleOf(float raw) { return raw; }
+
 /// A float in shared memory of another CTA of the cluster; `address` as of sm90::mapToCta().
 __device__ __forceinline__ float loadRemote(uint32_t address) {
   float value;
@@ -167,10 +185,12 @@ template <class W, int Matrices, int RowTiles, int Depth> struct WeightStream {
   static constexpr bool scaled = W::group > 0;
   static_assert(!scaled || W::group % block == 0, "a block has one scale for each row");
 
+  using RawScale = decltype(rawScale(typename W::Scale()));
+
   const char *low[streams], *high[streams]; // rows g and g + 8, at the next block
   const typename W::Scale *scales[scaled ? streams : 1][2];
   RawPart<W::bytes> ring[Depth][streams][2];
-  float ringScales[scaled ? Depth : 1][scaled ? streams : 1][2];
+  RawScale ringScales[scaled ? Depth : 1][scaled ? streams : 1][2];
   int next = 0, count; // blocks
   int left;            // elements of k from the thread's first one of block `next` on
   int place = 0;       // of block `next` in all of k
@@ -216,9 +236,11 @@ template <class W, int Matrices, int RowTiles, int Depth> struct WeightStream {
       high[s] += 4 * W::bytes;
       if constexpr (scaled)
 #pragma unroll
-        for (int half = 0; half < 2; ++half)
-          ringScales[slot][s][half] =
-              exists ? widen(__ldg(scales[s][half] + place / (W::group / block))) : 0.0f;
+        for (int half = 0; half < 2; ++half) {
+          ringScales[slot][s][half] = 0;
+          if (exists)
+            loadScale(ringScales[slot][s][half], scales[s][half] + place / (W::group / block));
+        }
     }
     ++next;
     ++place;
@@ -311,7 +333,9 @@ private:
       for (int s = 0; s < streams; ++s)
 #pragma unroll
         for (int i = 0; i < 4; ++i)
-          sums.of[s][j][i] += scaled ? apart[s][i] * ringScales[slot][s][i / 2] : apart[s][i];
+          sums.of[s][j][i] +=
+              scaled ? apart[s][i] * scaleOf<typename W::Scale>(ringScales[slot][s][i / 2])
+                     : apart[s][i];
   }
 };
 

@@ -40,9 +40,9 @@ StreamShape streamShape(const GemmGroup &group, int64_t rows) {
     bool isNibbles = group.quantised->bits == 4;
     bool isShort = group.quantised->group % (isNibbles ? 128 : 64) != 0; // loads of 8 bytes
     shape.rowTiles = shape.tiles > 1 && !isPair ? 2 : 1;
-    shape.depthWarps = isNibbles ? 4 : 8;
+    shape.depthWarps = 4;
     shape.depth = (shape.tiles > 1 || isPair ? 2 : 4) * (isShort ? 2 : 1);
-    shape.resident = shape.tiles > 1 || (isPair && isWide) ? 1 : !isNibbles ? 2 : isShort ? 3 : 4;
+    shape.resident = shape.tiles > 1 || (isPair && isWide) ? 1 : 3;
   } else if (isWide) {
     shape.rowTiles = isPair ? 1 : shape.tiles == 2 ? 4 : 2;
     shape.depth = isPair || shape.tiles > 1 ? 2 : 4;
@@ -53,7 +53,7 @@ StreamShape streamShape(const GemmGroup &group, int64_t rows) {
     shape.rowTiles = isPair ? 1 : 2;
     shape.depth = 2;
   } else {
-    shape.rowTiles = isPair ? 1 : 2;
+    shape.rowTiles = 2;
     shape.depthWarps = 4;
     shape.depth = 2;
     shape.resident = 2;

@@ -13,4 +13,6 @@ llvm::ArrayRef<const KernelTemplate *> cudaKernelTemplates() {
   return templates;
 }
 
+const KernelTemplate &libraryKernelTemplate() { return templates::library(); }
+
 } // namespace levin::cuda

@@ -12,6 +12,7 @@ const KernelTemplate &gemm();
 const KernelTemplate &gemmQuantised();
 const KernelTemplate &gemmSimt();
 const KernelTemplate &gemv();
+const KernelTemplate &library();
 const KernelTemplate &lightning();
 const KernelTemplate &route();
 
