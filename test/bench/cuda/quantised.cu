@@ -36,7 +36,7 @@ template <Scalar Out> struct Gated {
 template <class G> constexpr int resident() {
   if (G::Tiles > 1 || (G::X == Scalar::F32 && G::Matrices == 2))
     return 1;
-  return G::W::bits == 8 ? 2 : G::W::bytes == 8 ? 3 : 4;
+  return 3;
 }
 
 template <class G, Scalar Out>
@@ -276,18 +276,17 @@ void timings() {
   using I4 = Int4Matrix<128, Half>;
   using Short = Int4Matrix<64, Half>;
   for (int tokens : {1, 8}) {
-    timeDense<Dense<1, 1, 8, 1, 4, I8>>("int8", tokens, 24576, 6144);
+    timeDense<Dense<1, 1, 4, 1, 4, I8>>("int8", tokens, 24576, 6144);
     timeDense<Dense<1, 1, 4, 1, 4, I4>>("int4", tokens, 24576, 6144);
     timeDense<Dense<1, 1, 4, 1, 8, Short>>("int4, groups of 64", tokens, 24576, 6144);
-    timeDense<Dense<1, 1, 4, 1, 4, Short>>("int4, groups of 64, depth 4", tokens, 24576, 6144);
   }
   Buffer<uint8_t> w(size_t(2) * 32 * 9216 * 6144);
   fillRandomKernel<<<1024, 256>>>(reinterpret_cast<Half *>(w.data()), w.size() / 2, 1, 1);
   for (int tokens : {1, 8, 16}) {
-    timeGrouped<Experts<2, 1, 1, 8, 2, I8>>("int8 w13", w.data(), tokens);
+    timeGrouped<Experts<2, 1, 1, 4, 2, I8>>("int8 w13", w.data(), tokens);
     timeGrouped<Experts<2, 1, 1, 4, 2, I4>>("int4 w13", w.data(), tokens);
     timeGrouped<Experts<2, 1, 1, 4, 4, Short>>("int4 w13, groups of 64", w.data(), tokens);
-    timeGrouped<Experts<1, 1, 1, 8, 4, I8>>("int8 w2", w.data(), tokens);
+    timeGrouped<Experts<1, 1, 1, 4, 4, I8>>("int8 w2", w.data(), tokens);
     timeGrouped<Experts<1, 1, 1, 4, 4, I4>>("int4 w2", w.data(), tokens);
     timeGrouped<Experts<1, 1, 1, 4, 8, Short>>("int4 w2, groups of 64", w.data(), tokens);
   }
@@ -298,15 +297,15 @@ void timings() {
 int main(int argc, char **argv) {
   bool all = argc < 2;
   if (all || std::strcmp(argv[1], "check") == 0) {
-    checkDense<Dense<1, 1, 8, 1, 4, Int8Matrix<64, float>>>("int8, groups of 64");
-    checkDense<Dense<1, 1, 8, 1, 8, Int8Matrix<32, __half>>>("int8, groups of 32");
+    checkDense<Dense<1, 1, 4, 1, 4, Int8Matrix<64, float>>>("int8, groups of 64");
+    checkDense<Dense<1, 1, 4, 1, 8, Int8Matrix<32, __half>>>("int8, groups of 32");
     checkDense<Dense<2, 2, 8, 2, 2, Int8Matrix<128, Half>>>("int8, two tiles, cluster 2");
     checkDense<Dense<1, 1, 4, 1, 4, Int4Matrix<128, Half>>>("int4, groups of 128");
     checkDense<Dense<1, 1, 4, 1, 8, Int4Matrix<64, Half>>>("int4, groups of 64");
     checkDense<Dense<2, 2, 4, 4, 2, Int4Matrix<256, float>>>("int4, two tiles, cluster 4");
     checkDense<GemvShape<1, 1, 1, 1, 4, 1, 4, Scalar::F32, Int4Matrix<128, float>>>(
         "int4, float32 input");
-    checkGrouped<Experts<2, 1, 1, 8, 2, Int8Matrix<128, Half>>>("int8 experts");
+    checkGrouped<Experts<2, 1, 1, 4, 2, Int8Matrix<128, Half>>>("int8 experts");
     checkGrouped<Experts<2, 1, 1, 4, 4, Int4Matrix<64, Half>>>("int4 experts, groups of 64");
     checkGrouped<Experts<2, 4, 1, 4, 2, Int4Matrix<128, float>>>("int4 experts");
   }
