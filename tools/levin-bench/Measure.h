@@ -24,6 +24,7 @@ struct Measured {
 struct PlannedRun {
   const artifact::Entry *entry = nullptr;
   StepShape shape;
+  bool operator==(const PlannedRun &) const = default;
 };
 Result<std::vector<PlannedRun>> planRuns(const artifact::Manifest &manifest, const Case &wanted,
                                          uint64_t past);

@@ -27,9 +27,11 @@ struct Work {
 struct StepShape {
   struct Sequence {
     uint64_t tokens = 0, past = 0;
+    bool operator==(const Sequence &) const = default;
   };
   std::vector<Sequence> sequences;
   uint64_t rows = 0; // of logits
+  bool operator==(const StepShape &) const = default;
 
   uint64_t tokens() const;
 };

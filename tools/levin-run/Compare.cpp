@@ -380,13 +380,21 @@ Status Comparer::run() {
   LEVIN_ASSIGN_OR_RETURN(std::vector<Case> cases, readCases());
   if (!general.json)
     output.print("seed {}\n", seed);
+  bool gpuLost = false;
   for (const Case &one : cases) {
+    if (gpuLost) {
+      report(one.name, false, "not run: the GPU failed before", Json::object());
+      continue;
+    }
     Status status = compare(one);
     if (status.ok())
       continue;
     if (options.cases.empty())
       return status;
     report(one.name, false, status.text(), Json::object());
+    ErrorCode code = status.code(); // after these, nothing can run on the GPU in this process
+    gpuLost |= code == ErrorCode::KernelFault || code == ErrorCode::GpuLost ||
+               code == ErrorCode::GpuTimeout;
   }
   if (general.json)
     output.write(
