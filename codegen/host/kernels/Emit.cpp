@@ -1,5 +1,6 @@
 #include "codegen/host/kernels/Emit.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -127,7 +128,18 @@ Value Emit::load(Value flat, Value at, int64_t count, Value mask) {
 void Emit::store(Value vector, Value flat, Value at, Value mask) {
   Type element = llvm::cast<mlir::MemRefType>(flat.getType()).getElementType();
   vector = toFloat(vector, element);
-  if (mask)
+  if (mask && element.isBF16()) {
+    // Processors without bfloat16 arithmetic have no masked store of it either: LLVM would widen
+    // and call a library to narrow.  Its bits are integers to them.
+    auto type = llvm::cast<mlir::VectorType>(vector.getType());
+    Type i64 = builder.getI64Type();
+    Value bits = arith::BitcastOp::create(builder, loc, type.clone(builder.getI16Type()), vector);
+    Value begin = memref::ExtractAlignedPointerAsIndexOp::create(builder, loc, flat);
+    Value address = arith::IndexCastOp::create(builder, loc, i64, add(begin, mul(at, 2)));
+    Value place = mlir::LLVM::IntToPtrOp::create(
+        builder, loc, mlir::LLVM::LLVMPointerType::get(builder.getContext()), address);
+    mlir::LLVM::MaskedStoreOp::create(builder, loc, bits, place, mask, /*alignment=*/2);
+  } else if (mask)
     vector::MaskedStoreOp::create(builder, loc, flat, at, mask, vector);
   else
     vector::StoreOp::create(builder, loc, vector, flat, at);
