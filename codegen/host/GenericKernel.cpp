@@ -231,9 +231,26 @@ static mlir::LogicalResult verifyBufferizable(mlir::func::FuncOp function) {
   return mlir::failure(result.wasInterrupted());
 }
 
+/// Gives loops that start from an empty tensor one of their own.  Bufferization takes two that
+/// became one for the same memory, and does not see that what the loop wrote there is still read
+/// when the other is written.
+static void separateEmptyTensors(mlir::func::FuncOp function) {
+  llvm::SmallVector<mlir::tensor::EmptyOp> empties;
+  function.walk([&](mlir::tensor::EmptyOp op) { empties.push_back(op); });
+  for (mlir::tensor::EmptyOp op : empties) {
+    for (mlir::OpOperand &use : llvm::make_early_inc_range(op->getUses())) {
+      if (op->hasOneUse() || !llvm::isa<mlir::LoopLikeOpInterface>(use.getOwner()))
+        continue;
+      mlir::OpBuilder builder(op);
+      use.set(builder.clone(*op)->getResult(0));
+    }
+  }
+}
+
 static mlir::LogicalResult bufferize(mlir::func::FuncOp function) {
   if (mlir::failed(verifyBufferizable(function)))
     return mlir::failure();
+  separateEmptyTensors(function);
   mlir::IRRewriter rewriter(function.getContext());
   if (mlir::failed(mlir::bufferization::eliminateEmptyTensors(rewriter, function)))
     return mlir::failure();
