@@ -26,6 +26,17 @@ public:
 
 static Shape chooseShape(const GemmGroup &group, const CudaTarget &target) {
   Shape shape{streamShape(group, group.rows)};
+  // All processors should end at once: more, smaller CTAs where those fill their last round better.
+  if (shape.resident == 3 && !group.quantised && group.tokenType == DType::BF16) {
+    auto filled = [&](int64_t resident) {
+      int64_t ctas = llvm::divideCeil(group.n, shape.rows()), places = resident * target.processors;
+      return static_cast<double>(ctas) / static_cast<double>(llvm::alignTo(ctas, places));
+    };
+    if (filled(4) > filled(3) + 0.05) {
+      shape.resident = 4;
+      shape.depth = 2;
+    }
+  }
   // Few CTAs: divide k among a cluster until all processors work, with at least a round of blocks
   // for each warp.
   int64_t blocks = llvm::divideCeil(group.k, 32);

@@ -43,9 +43,12 @@ StreamShape streamShape(const GemmGroup &group, int64_t rows) {
     shape.depthWarps = 4;
     shape.depth = (shape.tiles > 1 || isPair ? 2 : 4) * (isShort ? 2 : 1);
     shape.resident = shape.tiles > 1 || (isPair && isWide) ? 1 : 3;
+  } else if (isWide && shape.tiles == 1 && !isPair) {
+    shape.depth = 3;
+    shape.resident = 3;
   } else if (isWide) {
     shape.rowTiles = isPair ? 1 : shape.tiles == 2 ? 4 : 2;
-    shape.depth = isPair || shape.tiles > 1 ? 2 : 4;
+    shape.depth = 2;
     shape.resident = 1;
   } else if (shape.tiles == 1) {
     shape.resident = isPair ? 2 : 3;

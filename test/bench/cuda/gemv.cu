@@ -37,9 +37,9 @@ struct Gated {
 
 /// As templates/StreamGroup.cpp has it.
 template <class G> constexpr int resident() {
-  if (G::X == Scalar::F32)
-    return 1;
-  return G::Tiles == 1 && G::Matrices == 1 ? 3 : 2;
+  if (G::Tiles == 1 && G::Matrices == 1)
+    return G::Depth == 2 ? 4 : 3;
+  return G::X == Scalar::F32 ? 1 : 2;
 }
 
 template <class G, class F>
@@ -142,7 +142,7 @@ template <class G> void check(const char *name, int tokens, int n, int k) {
     }
     auto values = out.get(), repeated = again.get();
     bool same = std::memcmp(values.data(), repeated.data(), values.size() * 2) == 0;
-    report(name, tokens, n, k, compare(values, expected), 3e-3, same);
+    report(name, tokens, n, k, compare(values, expected), 4e-3, same);
     report(name, tokens, n, k, compare(plain.get(), sums), 1.5e-6, true);
   }
 }
@@ -205,10 +205,11 @@ using F32 = GemvShape<M, Tiles, RT, RW, DW, C, Depth, Scalar::F32>;
 
 void checks() {
   checkAll<Bf16<1, 1, 1, 1, 8, 1, 4>>("bf16 one");
+  checkAll<Bf16<1, 1, 1, 1, 8, 1, 2>>("bf16 one, 4 CTAs");
   checkAll<Bf16<1, 1, 1, 1, 8, 8, 4>>("bf16 one, cluster 8");
   checkAll<Bf16<1, 2, 2, 1, 8, 1, 2>>("bf16 two tiles");
   checkAll<Bf16<1, 2, 4, 2, 4, 4, 2>>("bf16 two tiles, cluster 4");
-  checkAll<F32<1, 1, 2, 1, 8, 1, 4>>("f32 one");
+  checkAll<F32<1, 1, 1, 1, 8, 1, 3>>("f32 one");
   checkAll<F32<1, 2, 4, 1, 8, 2, 2>>("f32 two tiles, cluster 2");
   checkAll<F32<1, 4, 2, 1, 8, 1, 2>>("f32 four tiles");
   checkAll<Bf16<2, 1, 1, 1, 8, 1, 4>>("bf16 pair");
@@ -221,11 +222,11 @@ void timings() {
   std::printf("copy %.3f TB/s\n", copyRate * 1e-12);
   for (int tokens : {1, 4, 8}) {
     time<Bf16<1, 1, 1, 1, 8, 1, 4>>("bf16", tokens, 24576, 6144);
-    time<Bf16<1, 1, 1, 1, 8, 1, 4>>("bf16", tokens, 8192, 6144);
+    time<Bf16<1, 1, 1, 1, 8, 1, 2>>("bf16, 4 CTAs", tokens, 8192, 6144);
     time<Bf16<1, 1, 1, 1, 8, 1, 4>>("bf16", tokens, 6144, 8192);
     time<Bf16<1, 1, 1, 1, 8, 8, 4>>("bf16, cluster 8", tokens, 32, 6144);
     time<Bf16<2, 1, 1, 1, 8, 1, 4>>("bf16 pair", tokens, 9216, 6144);
-    time<F32<1, 1, 2, 1, 8, 1, 4>>("float32", tokens, 200064, 6144);
+    time<F32<1, 1, 1, 1, 8, 1, 3>>("float32", tokens, 200064, 6144);
   }
   time<Bf16<1, 2, 2, 1, 8, 1, 2>>("bf16 two tiles", 16, 24576, 6144);
   time<Bf16<1, 2, 2, 1, 8, 1, 2>>("bf16 two tiles", 16, 8192, 6144);
