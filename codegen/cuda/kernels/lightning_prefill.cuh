@@ -355,7 +355,7 @@ private:
 /// read q and k once.  Fine: how many blocks of 16 channels of k have S as
 /// an operand in two parts.
 template <int D, int Stages = LightningPrefillShape<D>::stages, bool Multicast = D == 128,
-          int Fine = D / 16>
+          int Fine = D / 32>
 __device__ __forceinline__ void lightningPrefill(const CUtensorMap *q, const CUtensorMap *k,
                                                  const CUtensorMap *v, const CUtensorMap *output,
                                                  const LightningPrefillArguments &arguments) {

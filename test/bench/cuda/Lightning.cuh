@@ -120,7 +120,7 @@ inline CUtensorMap mapOf(const bf16 *data, int64_t rows, int64_t columns) {
 /// q, k and v are parts of one tensor.
 /// q, k and v are parts of one tensor.  Sequences are cut into at most `segments`.
 template <int D, int Stages = kernels::LightningPrefillShape<D>::stages, bool Multicast = D == 128,
-          int Fine = D / 16>
+          int Fine = D / 32>
 void launchPrefill(const LightningArguments<bf16, bf16> &a, int sequences, int64_t shortest,
                    cudaStream_t stream = nullptr, int segments = 1) {
   using Shape = kernels::LightningPrefillShape<D, Stages>;
