@@ -44,7 +44,7 @@ class Compiler:
         self.bin, self.out, self.targets = arguments.bin, arguments.out, arguments.targets.split(",")
         self.work, self.lines = [], []
 
-    def add(self, name, source, options, kinds, tolerances, padding, meaning_kernels="generic"):
+    def add(self, name, source, options, kinds, tolerances, padding):
         """Plans the artifacts of one case, OUT/name/*.lvn, and the lines that pair them."""
         def artifact(kind, *more):
             path = f"{name}/{kind}.lvn"
@@ -54,8 +54,7 @@ class Compiler:
 
         for kind in kinds:
             stored = KINDS[kind]
-            meaning = artifact(f"{kind}-meaning", "--target", "host", "--kernels", meaning_kernels,
-                               *stored)
+            meaning = artifact(f"{kind}-meaning", "--target", "host", "--kernels", "generic", *stored)
             others = []
             if "host" in self.targets:
                 others.append(("host", artifact(f"{kind}-host", "--target", "host", *stored)))
@@ -112,8 +111,7 @@ def main():
             (folder / "table.safetensors").write_bytes(case.weights)
         kinds = [kind for kind in case.kinds if kind in wanted]
         bounds = {kind: cases.TOLERANCE[key] for kind, key in case.kinds.items()}
-        compiler.add(case.name, source, case.options, kinds, bounds, case.padding_id,
-                     case.meaning)
+        compiler.add(case.name, source, case.options, kinds, bounds, case.padding_id)
     for name, (folder, buckets) in {} if arguments.small else MODELS.items():
         if arguments.only not in name:
             continue
