@@ -68,16 +68,20 @@ def pack_programs(folder):
 
 
 def pack_conformance(folder, small):
-    print("compile  conformance cases", flush=True)
-    options = ["--small"] if small else []
-    run(sys.executable, ROOT / "test/conformance/cuda/conformance.py", BIN, folder / "conformance",
-        "--jobs", os.cpu_count() or 1, *options)
-    if not small:  # for memory checkers, which are slow
-        run(sys.executable, ROOT / "test/conformance/cuda/conformance.py", BIN, folder / "memcheck",
-            "--jobs", os.cpu_count() or 1, "--small")
+    """What does not compile stays in the list of cases, so that it counts as failed there, too."""
+    problems = []
+    sets = [("conformance", small)] + ([] if small else [("memcheck", True)])  # checkers are slow
+    for name, few in sets:
+        print(f"compile  {name} cases", flush=True)
+        try:
+            run(sys.executable, ROOT / "test/conformance/cuda/conformance.py", BIN, folder / name,
+                "--jobs", os.cpu_count() or 1, *(["--small"] if few else []))
+        except Failed as failure:
+            problems.append(str(failure))
     (folder / "kernels").mkdir()
     for source in sorted((ROOT / "test/conformance/cuda").glob("*.mlir")):
         run(BIN / "cuda-write-cases", source, folder / "kernels" / f"{source.stem}.cases")
+    return problems
 
 
 def pack_models(folder, small):
@@ -108,12 +112,14 @@ def pack(folder, small):
     folder.mkdir(parents=True, exist_ok=True)
     build()
     pack_programs(folder)
-    pack_conformance(folder, small)
+    problems = pack_conformance(folder, small)
     pack_models(folder, small)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     (folder / "commit").write_text(commit.stdout)
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     print(f"packed   {folder}: {size / 2**20:.0f} MiB; on a machine with a GPU: {folder.name}/run")
+    if problems:
+        raise Failed("\n".join(problems))
 
 
 def has_gpu():
@@ -146,7 +152,12 @@ def main():
             return 8
         folder = BUILD / "gpu"
         shutil.rmtree(folder, ignore_errors=True)
-        pack(folder, arguments.small)
+        try:
+            pack(folder, arguments.small)
+        except Failed as failure:
+            if not (folder / "commit").exists():
+                raise
+            print(failure, file=sys.stderr)
         return subprocess.run([folder / "run"]).returncode
     except Failed as failure:
         print(failure, file=sys.stderr)
