@@ -312,7 +312,9 @@ def steps(seed, small):
         yield step_case(f"experts-{number}x{choices}x{width}x{inner}",
                         experts_step(number, choices, width, inner, 32), small, source,
                         {"table": ((32, width), 0.5), "router": ((number, width), 2 * width ** -0.5),
-                         "w1": up, "w3": up, "w2": down}, {**F32, "bf16": "bf16"})
+                         "w1": up, "w3": up, "w2": down},
+                        {**F32, "bf16": "bf16", **({} if number * width * inner > 200_000 else
+                                                   {"int8": "bf16", "int4": "bf16"})})
 
 
 # The definition of a wide step needs more scratch memory than a kernel of the host may have; the

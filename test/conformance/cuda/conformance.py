@@ -31,12 +31,15 @@ MODELS = {
 }
 # What a whole model in bf16 may differ from itself in bf16: the roundings of all its layers, and
 # a token now and then that another expert is chosen for.
-MODEL_TOLERANCE = {"f32": 5e-5, "bf16": 5e-2}
+MODEL_TOLERANCE = {"f32": 5e-5, "bf16": 5e-2, "mixed": 5e-2}
 
 
-# How tensors are stored: between kernels, and in caches.
+# How tensors are stored: between kernels, in caches, and weights.
 KINDS = {"f32": ("--activations", "f32"), "bf16": ("--activations", "bf16"),
-         "f8": ("--activations", "bf16", "--kv-type", "f8")}
+         "f8": ("--activations", "bf16", "--kv-type", "f8"),
+         "int8": ("--activations", "bf16", "--quant", "experts=int8"),
+         "int4": ("--activations", "bf16", "--quant", "experts=int4g64"),
+         "mixed": ("--activations", "bf16", "--quant", "experts=int4,attn=int8")}
 
 
 class Compiler:
@@ -92,7 +95,7 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--targets", default="cuda")
-    parser.add_argument("--kinds", default=",".join(KINDS), help="how tensors are stored: f32, bf16, f8")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="how tensors are stored")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--run", action="store_true", help="also compare, with BIN/levin-run")
     arguments = parser.parse_args()
