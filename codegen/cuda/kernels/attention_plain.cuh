@@ -89,6 +89,7 @@ plainTile(const Batch &batch, const Piece &piece, int group, const typename Shap
     }
     __syncthreads();
     float score[4] = {};
+#pragma unroll 8 // all at once would take more registers than there are
     for (int channel = 0; channel < stride - 4; channel += 4) {
       float4 a = *reinterpret_cast<const float4 *>(query + mine * stride + channel);
 #pragma unroll
