@@ -5,7 +5,7 @@ import lit.formats
 config.name = "levin"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["Inputs"]
+config.excludes = ["Inputs", "conformance"]  # the latter holds programs for conformance suites
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.levin_build, "test", "lit")
 
