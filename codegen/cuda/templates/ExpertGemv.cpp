@@ -5,6 +5,8 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MathExtras.h"
 
+#include <algorithm>
+
 namespace levin::cuda {
 
 using artifact::DeviceLaunch;
@@ -34,6 +36,8 @@ std::optional<KernelPlan> ExpertGemvTemplate::plan(mlir::func::FuncOp kernel,
   // does.
   int64_t rows = mostRows(*group);
   StreamShape shape = streamShape(*group, group->quantised && rows <= 16 ? 8 : rows);
+  if (group->tokenType == artifact::DType::F32 && !group->quantised)
+    shape.resident = std::min<int64_t>(shape.resident, 2); // the rows' places take registers, too
   KernelPlan plan;
   plan.header = "expert_gemv.cuh";
   plan.source = group->tail.source;
