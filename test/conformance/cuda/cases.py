@@ -294,7 +294,7 @@ def buckets(tokens, slots):
 
 def steps(seed, small):
     source = random.Random(seed)
-    lightning = ((2, 64),) if small else ((4, 64), (2, 128), (3, 40), (16, 128), (1, 16))
+    lightning = ((2, 64),) if small else ((4, 64), (2, 128), (3, 40), (16, 128), (2, 16))
     attention = ((4, 2, 64, 64),) if small else ((4, 2, 64, 64), (8, 1, 128, 64), (16, 2, 128, 0),
                                                  (8, 8, 128, 128), (3, 1, 40, 16), (64, 8, 128, 64))
     mixtures = ((4, 2, 192, 192),) if small else ((4, 2, 192, 192), (32, 2, 128, 256), (8, 1, 64, 40),
