@@ -56,9 +56,9 @@ static mlir::LogicalResult planKernel(Job &job, const CudaTarget &target,
   mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(job.kernel.getLoc());
   mlir::OpBuilder builder = mlir::OpBuilder::atBlockEnd(module->getBody());
   auto kernel = llvm::cast<mlir::func::FuncOp>(builder.clone(*job.kernel));
-  Replace replace = !options.templates ? Replace::Nothing
-                    : options.library  ? Replace::Library
-                                       : Replace::Kernels;
+  Replace replace = !options.templates  ? Replace::Nothing
+                    : options.useCublas ? Replace::Library
+                                        : Replace::Kernels;
   auto made = emitDeviceKernel(kernel, target, replace);
   if (mlir::failed(made))
     return mlir::failure();

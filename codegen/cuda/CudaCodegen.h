@@ -20,7 +20,7 @@ struct CudaCodegenOptions {
   /// op means, compiled).
   bool templates = true;
   /// Whether cuBLASLt computes products that nothing follows; needs `templates`.
-  bool library = false;
+  bool useCublas = false;
   /// Keep the IR or source of each kernel in CudaKernel::ir.
   bool keepIr = false;
   /// Called as sources are compiled, from any thread, one call at a time.

@@ -314,7 +314,7 @@ Status Driver::generateCuda(mlir::ModuleOp kernels) {
   LEVIN_ASSIGN_OR_RETURN(cuda::CudaToolkit toolkit, cuda::findCudaToolkit());
   cuda::CudaCodegenOptions codegen;
   codegen.templates = options.kernels != "generic";
-  codegen.library = options.kernels == "library";
+  codegen.useCublas = options.kernels == "library";
   codegen.keepIr = !options.dumpPhases.empty();
   codegen.threads = static_cast<unsigned>(options.threads);
   codegen.progress = [&](size_t done, size_t) { progress.update(done); };
